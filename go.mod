@@ -1,0 +1,7 @@
+module github.com/sync-directory/sync-directory
+
+go 1.26.6
+
+require github.com/zeebo/blake3 v0.2.4
+
+require github.com/klauspost/cpuid/v2 v2.0.12 // indirect

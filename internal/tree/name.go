@@ -1,0 +1,53 @@
+package tree
+
+import (
+	"errors"
+	"strings"
+)
+
+// Limits on what a description may hold. They are constants: no message of a
+// peer raises them.
+const (
+	// MaxName is the longest name in bytes. Linux holds 255; 255 UTF-16
+	// units, which other systems hold, take up to 765 bytes.
+	MaxName = 1024
+	// MaxTarget is the longest link target in bytes: PATH_MAX on Linux.
+	MaxTarget = 4096
+	// MaxDepth is how many directories may be above an entry.
+	MaxDepth = 16384
+	// MaxPerm is the largest value of permission bits that are carried.
+	MaxPerm = 0o777
+)
+
+// Reserved is the name, at the root of a destination, of the directory that a
+// receiver works in.
+const Reserved = ".sync-directory"
+
+// Errors of CheckName: what is wrong with a name.
+var (
+	ErrNameEmpty = errors.New("empty name")
+	ErrNameLong  = errors.New("name of more than 1024 bytes")
+	ErrNameDots  = errors.New("name is . or ..")
+	ErrNameByte  = errors.New("name holds a slash or a NUL byte")
+)
+
+// CheckName reports why name cannot be one path component: it is empty, "."
+// or "..", or too long, or holds a slash or a NUL byte. Names are checked,
+// never cleaned. All other bytes are allowed, also those that are not UTF-8.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return ErrNameEmpty
+	case len(name) > MaxName:
+		return ErrNameLong
+	case name == "." || name == "..":
+		return ErrNameDots
+	case strings.IndexByte(name, '/') >= 0 || strings.IndexByte(name, 0) >= 0:
+		return ErrNameByte
+	}
+	return nil
+}
+
+// IsReserved reports whether name, at the root, is the receiver's own, in any
+// letter case: on a file system that folds case they are the same entry.
+func IsReserved(name string) bool { return strings.EqualFold(name, Reserved) }

@@ -1,0 +1,78 @@
+package wire
+
+import "sync"
+
+const (
+	// MaxMessage is the length in bytes of the longest message: content of
+	// one chunk (digest.ChunkSize) and a kilobyte for what describes it.
+	MaxMessage = 1<<20 + 1<<10
+
+	// Headroom is how many bytes are kept free before a message, so that a
+	// transport can put its own header there and send both in one write.
+	Headroom = 16
+)
+
+// Buffer holds one message, with room before it for a transport's header.
+// Buffers are pooled: one owner at a time, who hands it on or frees it.
+type Buffer struct {
+	b    []byte // Headroom bytes, then the message
+	pool *sync.Pool
+}
+
+// The pools hold buffers of three capacities: control messages, descriptions,
+// content.
+var pools = [...]struct {
+	size int
+	pool *sync.Pool
+}{
+	{4 << 10, new(sync.Pool)},
+	{64 << 10, new(sync.Pool)},
+	{MaxMessage, new(sync.Pool)},
+}
+
+// NewBuffer returns an empty buffer that holds up to capacity bytes without
+// growing. A capacity over MaxMessage is a mistake of the caller: it panics.
+func NewBuffer(capacity int) *Buffer {
+	for i := range pools {
+		p := &pools[i]
+		if capacity > p.size {
+			continue
+		}
+		if b, ok := p.pool.Get().(*Buffer); ok {
+			b.b = b.b[:Headroom]
+			return b
+		}
+		return &Buffer{make([]byte, Headroom, Headroom+p.size), p.pool}
+	}
+	panic("wire: buffer over MaxMessage")
+}
+
+// Bytes returns the message.
+func (b *Buffer) Bytes() []byte { return b.b[Headroom:] }
+
+// Framed returns the message with the n bytes before it, n ≤ Headroom.
+func (b *Buffer) Framed(n int) []byte { return b.b[Headroom-n:] }
+
+// Room returns how many bytes can still be added without growing.
+func (b *Buffer) Room() int { return cap(b.b) - len(b.b) }
+
+// Extend lengthens the message by n bytes, n ≤ Room, and returns them. What
+// they hold is not defined.
+func (b *Buffer) Extend(n int) []byte {
+	old := len(b.b)
+	b.b = b.b[:old+n]
+	return b.b[old:]
+}
+
+// Truncate shortens the message to n bytes.
+func (b *Buffer) Truncate(n int) { b.b = b.b[:Headroom+n] }
+
+// Append adds p to the message.
+func (b *Buffer) Append(p ...byte) { b.b = append(b.b, p...) }
+
+// Free gives the buffer back. It must not be used afterwards.
+func (b *Buffer) Free() {
+	if b != nil && b.pool != nil {
+		b.pool.Put(b)
+	}
+}
