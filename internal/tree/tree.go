@@ -33,6 +33,9 @@ const (
 	// Other, in a scanned destination, is whatever is none of the above: a
 	// FIFO, a socket, a device. It is never opened, but it can be removed.
 	Other Type = 5
+	// Unknown, in a scanned destination, could not be examined. It takes
+	// part in digests, so that what is around it is never taken for equal.
+	Unknown Type = 6
 )
 
 // String returns the word for t that messages use.
@@ -48,6 +51,8 @@ func (t Type) String() string {
 		return "opaque entry"
 	case Other:
 		return "special file"
+	case Unknown:
+		return "unknown entry"
 	}
 	return "unknown type"
 }
@@ -57,9 +62,10 @@ func (t Type) String() string {
 type Flags uint8
 
 const (
-	// Racy marks a destination file whose mtime and ctime are so close that
-	// size and time prove nothing about its content.
-	Racy Flags = 1 << iota
+	// Unproved marks a destination file of which size and time prove nothing:
+	// its mtime and ctime are so close that anyone may have written it in
+	// the same tick of the clock, or all content is to be compared.
+	Unproved Flags = 1 << iota
 	// Shared marks a file that has further hard links: it is never changed
 	// in place, since the other name may lie outside.
 	Shared
@@ -98,6 +104,9 @@ type Dir struct {
 	Name    string        // its name in Parent; "" for the root
 	Entries []Entry       // ascending by the bytes of their names, no two equal
 	Digest  digest.Digest // over Entries, set by Sum; zero where not computed
+
+	// Unproved says that a file in or below is; set by Sum.
+	Unproved bool
 
 	// Closed says that Entries is not what the directory holds, because it
 	// could not be read or lies on another file system. Nothing below a
@@ -163,4 +172,15 @@ func search(entries []Entry, name string) (int, bool) {
 		}
 	}
 	return lo, lo < len(entries) && entries[lo].Name == name
+}
+
+// Between returns the positions lo and hi of the entries whose names are in
+// from ≤ name < to, "" being no bound.
+func (d *Dir) Between(from, to string) (lo, hi int) {
+	lo, _ = search(d.Entries, from)
+	if to == "" {
+		return lo, len(d.Entries)
+	}
+	hi, _ = search(d.Entries, to)
+	return lo, max(lo, hi)
 }

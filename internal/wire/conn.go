@@ -1,6 +1,11 @@
 package wire
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
+)
 
 // Conn carries whole messages, in order, both ways at once. Package transport
 // satisfies it; sessions know nothing else of a network.
@@ -24,16 +29,20 @@ type Conn interface {
 	Counters() (sent, received int64)
 }
 
-// CloseCode says why a connection ended: the status codes of RFC 6455.
+// CloseCode says why a connection ended: a status code of RFC 6455, or one of
+// its private range that carries a fault.
 type CloseCode uint16
 
 // The codes that are used.
 const (
 	CloseNormal   CloseCode = 1000 // the session reached its verdict
 	CloseAway     CloseCode = 1001 // this process is stopping
-	CloseProtocol CloseCode = 1002 // the peer broke the protocol
+	CloseProtocol CloseCode = 1002 // not a WebSocket peer as it should be
 	CloseTooBig   CloseCode = 1009 // a message over MaxMessage
 	CloseInternal CloseCode = 1011 // this side cannot go on
+
+	closeFault CloseCode = 4000 // + fault code: the session failed
+	closeBusy  CloseCode = 4100 // another session is going on: try again
 )
 
 // CloseError is what Read and Write return after an orderly close.
@@ -42,7 +51,50 @@ type CloseError struct {
 	Reason string // the peer's words: escape them before showing them
 }
 
-func (e *CloseError) Error() string { return "connection closed by the peer" }
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("connection closed by the peer (%d)", e.Code)
+}
 
 // ErrClosed is what Read and Write return after this side closed.
 var ErrClosed = errors.New("connection closed")
+
+// ErrBusy says that the peer has another session and asks to wait for it.
+var ErrBusy = errors.New("the other side is busy with another session")
+
+// CloseWith ends the session on c with err, which the peer is told.
+func CloseWith(c Conn, err error) {
+	code, reason := CloseNormal, ""
+	switch {
+	case errors.Is(err, ErrBusy):
+		code, reason = closeBusy, err.Error()
+	case err != nil:
+		code, reason = closeFault+CloseCode(fault.Of(err, fault.Lost)), err.Error()
+	}
+	// What went wrong while closing would only hide err.
+	_ = c.Close(code, clipTo(reason, maxReason))
+}
+
+// maxReason is how much of a reason a close frame holds: 125 bytes less the
+// code.
+const maxReason = 123
+
+// Fault returns what an error of a Conn means for the run: what the peer said
+// when it ended the session, otherwise that the connection was lost.
+func Fault(err error) error {
+	if err == nil || errors.Is(err, ErrProtocol) {
+		return fault.With(fault.Protocol, err)
+	}
+	c := (*CloseError)(nil)
+	if !errors.As(err, &c) {
+		return fault.With(fault.Lost, err)
+	}
+	switch {
+	case c.Code == closeBusy:
+		return ErrBusy
+	case c.Code > closeFault && c.Code < closeBusy:
+		return &fault.Error{Code: fault.Code(c.Code - closeFault), Err: errors.New(c.Reason), Peer: true}
+	case c.Code == CloseProtocol || c.Code == CloseTooBig:
+		return &fault.Error{Code: fault.Protocol, Err: err, Peer: true}
+	}
+	return &fault.Error{Code: fault.Lost, Err: errors.New("the other side closed the connection early"), Peer: true}
+}

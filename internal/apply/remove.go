@@ -1,0 +1,121 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/scan"
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+// Remove removes what the plan says, and what was displaced. Everything new
+// is installed and made durable before.
+func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func()) error {
+	displaced, err := occupied(a.Area.Displaced)
+	if err != nil {
+		return Disk("read", err)
+	}
+	if len(removals) == 0 && !displaced {
+		return nil
+	}
+	if a.wrote {
+		if err := a.Area.Barrier(); err != nil {
+			return Disk("sync", err)
+		}
+	}
+	a.wrote = true
+	r := remover{handles: a.Handles, in: a.in, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
+	for i := range removals {
+		s := &removals[i]
+		if err := r.remove(ctx, s.Dir, s.Entry()); err != nil {
+			return err
+		}
+		a.touched(s.Within)
+	}
+	if displaced {
+		return a.Clear(ctx, a.Area.Displaced, r.removed)
+	}
+	return nil
+}
+
+func occupied(d dirfs.Dir) (bool, error) {
+	found := false
+	err := d.Names(func([]byte) bool { found = true; return false })
+	return found, err
+}
+
+// Clear removes everything in a directory of the area, without looking at a
+// plan: what is there belongs to the receiver.
+func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) error {
+	if found, err := occupied(dir); !found {
+		return err
+	}
+	handles := dirfs.NewHandles(dir, dirfs.DefaultHandles())
+	defer handles.Close()
+	root, err := scan.Scan(ctx, handles, scan.Options{Workers: 1})
+	if err != nil {
+		return err
+	}
+	var failed error
+	b := Applier{Handles: handles, stale: make(map[*tree.Dir]*tree.Entry)}
+	r := remover{handles: handles, in: b.in, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
+	for i := range root.Dir.Entries {
+		if err := r.remove(ctx, root.Dir, &root.Dir.Entries[i]); err != nil {
+			return err
+		}
+	}
+	return Disk("clear "+tree.Reserved, failed)
+}
+
+// remover removes trees, deepest first. It removes what was scanned and
+// nothing else: where something has appeared since, its directory stays.
+type remover struct {
+	handles *dirfs.Handles
+	in      func(*tree.Dir, func(dirfs.Dir) error) error
+	problem func(path, operation string, err error)
+	removed func()
+}
+
+// remove removes entry e of d, with an explicit stack for what is below.
+func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error {
+	type frame struct {
+		in   *tree.Dir
+		e    *tree.Entry
+		next int
+	}
+	stack := []frame{{in: d, e: e}}
+	for len(stack) > 0 {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		f := &stack[len(stack)-1]
+		if below := f.e.Dir; below != nil && f.next < len(below.Entries) {
+			f.next++
+			stack = append(stack, frame{in: below, e: &below.Entries[f.next-1]})
+			continue
+		}
+		r.one(f.in, f.e)
+		stack = stack[:len(stack)-1]
+	}
+	return nil
+}
+
+func (r *remover) one(d *tree.Dir, e *tree.Entry) {
+	err := r.in(d, func(h dirfs.Dir) error {
+		if e.Dir == nil {
+			return h.Remove(e.Name)
+		}
+		r.handles.Forget(e.Dir)
+		return h.RemoveDir(e.Name)
+	})
+	switch {
+	case err == nil:
+		r.removed()
+	case errors.Is(err, fs.ErrNotExist):
+		// Somebody else did.
+	default:
+		r.problem(d.Join(e.Name), "remove", err)
+	}
+}

@@ -1,0 +1,314 @@
+package receiver
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+const (
+	// firstBudget is how many bytes an answer may take in the first rounds,
+	// in which most of what comes may turn out to be equal. From
+	// cheapRounds on it doubles each round: so much differs, or so deep.
+	firstBudget = 4 << 10
+	cheapRounds = 3
+	// askBatch is how many questions are open at most.
+	askBatch = wire.MaxAsks / 8
+)
+
+// descent finds out what the source is by asking about what differs only.
+//
+// It works in rounds: all open questions are asked, and when all answers are
+// there, what they left open is asked next. What is equal is taken over from
+// the destination's own tree.
+type descent struct {
+	s *session
+	// open are the directories that are being described, by their number,
+	// in the order in which they were found.
+	open  map[uint64]*building
+	order []*building
+	// ignored are numbers of directories that turned out equal: what an
+	// answer says of them beyond is passed over.
+	ignored map[uint64]bool
+	left    int // questions that are not answered
+}
+
+// building is a wanted directory of which parts are known.
+type building struct {
+	id     uint64
+	want   *tree.Dir
+	have   *tree.Dir // what is there, nil for a new directory
+	pieces []piece   // in order, without gaps
+	done   bool
+}
+
+// piece is a range of names, as in wire.Section.
+type piece struct {
+	from, to string
+	known    bool
+	asked    bool
+	entries  []tree.Entry // when known
+	section  int          // in the index, or -1
+}
+
+// descend fills the wanted tree.
+func (s *session) descend(ctx context.Context) error {
+	want := digest.Digest(s.seal.Digest)
+	if want == s.have.Dir.Digest && !s.have.Dir.Unproved {
+		s.want.Dir = s.have.Dir
+		return nil
+	}
+	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool)}
+	s.descent = d
+	d.build(0, s.want.Dir, s.have.Dir)
+	for round := 1; len(d.order) > 0; round++ {
+		if err := d.round(ctx, round); err != nil {
+			return err
+		}
+	}
+	s.descent = nil
+	s.summer.Sum(s.want.Dir)
+	if s.want.Dir.Digest != want {
+		return wire.Errorf("the description does not match its seal")
+	}
+	return nil
+}
+
+// build begins a directory.
+func (d *descent) build(id uint64, want, have *tree.Dir) {
+	b := &building{id: id, want: want, have: have, pieces: []piece{{section: -1}}}
+	if have != nil {
+		want.Dev, want.Ino = have.Dev, have.Ino
+	}
+	d.open[id] = b
+	d.order = append(d.order, b)
+}
+
+// round asks what is open and takes in the answers.
+func (d *descent) round(ctx context.Context, round int) error {
+	questions := d.questions(firstBudget << max(0, min(round-cheapRounds, 8)))
+	for len(questions) > 0 {
+		n := min(len(questions), askBatch)
+		for _, b := range wire.EncodeAsk(questions[:n]) {
+			if err := d.s.conn.Write(b); err != nil {
+				return err
+			}
+		}
+		questions = questions[n:]
+		for d.left = n; d.left > 0; {
+			if err := d.s.message(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return d.close()
+}
+
+func (d *descent) questions(budget uint64) (questions []wire.Question) {
+	for _, b := range d.order {
+		budget := budget
+		if b.have == nil {
+			budget = 0 // all of it is new
+		}
+		for i := range b.pieces {
+			if p := &b.pieces[i]; !p.known {
+				p.asked = true
+				questions = append(questions, wire.Question{Dir: b.id, From: p.from, To: p.to, Budget: budget})
+			}
+		}
+	}
+	return questions
+}
+
+// close puts the directories together that are complete, and keeps the rest
+// for the next round.
+func (d *descent) close() error {
+	rest := d.order[:0]
+	for _, b := range d.order {
+		complete := true
+		for i := range b.pieces {
+			p := &b.pieces[i]
+			if p.asked && !p.known {
+				return wire.Errorf("a question that was answered in part")
+			}
+			complete = complete && p.known
+		}
+		if !complete {
+			rest = append(rest, b)
+			continue
+		}
+		d.assemble(b)
+	}
+	clear(d.order[len(rest):])
+	d.order = rest
+	return nil
+}
+
+// assemble makes the entries of a directory of its pieces.
+func (d *descent) assemble(b *building) {
+	n := 0
+	for i := range b.pieces {
+		n += len(b.pieces[i].entries)
+	}
+	entries := b.pieces[0].entries
+	if len(b.pieces) > 1 {
+		entries = make([]tree.Entry, 0, n)
+		for i := range b.pieces {
+			p := &b.pieces[i]
+			if p.section >= 0 {
+				d.s.index.Move(p.section, len(entries))
+			}
+			entries = append(entries, p.entries...)
+		}
+	}
+	b.want.Entries = entries
+	b.want.Digest = digest.Digest{}
+	b.pieces = nil
+	b.done = true
+	delete(d.open, b.id)
+	d.ignored[b.id] = true
+}
+
+// section takes in a part of an answer.
+func (d *descent) section(sec *wire.Section) error {
+	b := d.open[sec.Dir]
+	if b == nil {
+		return d.pass(sec)
+	}
+	i := slices.IndexFunc(b.pieces, func(p piece) bool { return !p.known && p.from == sec.From })
+	if i < 0 || !within(sec.To, b.pieces[i].to) {
+		return wire.Errorf("an answer that was not asked for")
+	}
+	if sec.Ranges != nil {
+		return d.ranges(b, i, sec)
+	}
+	return d.entries(b, i, sec)
+}
+
+// within reports whether the bound a is not beyond the bound b; "" is the end.
+func within(a, b string) bool { return b == "" || a != "" && a <= b }
+
+// pass passes over what an answer says about a directory that is known by
+// now. Its numbers count all the same.
+func (d *descent) pass(sec *wire.Section) error {
+	if !d.ignored[sec.Dir] {
+		return wire.Errorf("a description of entry %d, which is no open directory", sec.Dir)
+	}
+	first := d.s.index.Len()
+	d.s.index.Add(nil, 0, len(sec.Entries))
+	for i := range sec.Entries {
+		if sec.Entries[i].Dir != nil {
+			d.ignored[first+uint64(i)] = true
+		}
+	}
+	return nil
+}
+
+// ranges replaces piece i by the ranges that it falls into, of which those
+// that are equal here are known at once.
+func (d *descent) ranges(b *building, i int, sec *wire.Section) error {
+	if sec.To != b.pieces[i].to {
+		return wire.Errorf("ranges for a part of a question")
+	}
+	pieces := make([]piece, len(sec.Ranges))
+	from := sec.From
+	for k := range sec.Ranges {
+		g := &sec.Ranges[k]
+		pieces[k] = piece{from: from, to: g.End, section: -1}
+		if same := d.same(b, from, g); same != nil {
+			pieces[k].known, pieces[k].entries = true, same
+		}
+		from = g.End
+	}
+	b.pieces = slices.Replace(b.pieces, i, i+1, pieces...)
+	return nil
+}
+
+// same returns the destination's own entries in a range if they are the
+// source's and prove it; otherwise nil.
+func (d *descent) same(b *building, from string, g *wire.Range) []tree.Entry {
+	if b.have == nil {
+		return nil
+	}
+	lo, hi := b.have.Between(from, g.End)
+	entries := b.have.Entries[lo:hi:hi]
+	if len(entries) == 0 || d.s.summer.Range(entries) != g.Digest {
+		return nil
+	}
+	for k := range entries {
+		if e := &entries[k]; e.Flags&tree.Unproved != 0 || e.Dir != nil && e.Dir.Unproved {
+			return nil
+		}
+	}
+	return entries
+}
+
+// entries takes the entries of a section for piece i, or for its beginning.
+func (d *descent) entries(b *building, i int, sec *wire.Section) error {
+	first := d.s.index.Len()
+	known := piece{from: sec.From, to: sec.To, known: true, entries: sec.Entries}
+	known.section = d.s.index.Add(b.want, 0, len(sec.Entries))
+	if rest := b.pieces[i].to; sec.To == rest {
+		b.pieces[i] = known
+	} else {
+		open := piece{from: sec.To, to: rest, asked: b.pieces[i].asked, section: -1}
+		b.pieces = slices.Replace(b.pieces, i, i+1, known, open)
+	}
+	for k := range sec.Entries {
+		if e := &sec.Entries[k]; e.Dir != nil {
+			d.directory(b, first+uint64(k), e)
+		}
+	}
+	return nil
+}
+
+// directory decides whether a described directory is one that is there, or
+// must be asked about.
+func (d *descent) directory(b *building, id uint64, e *tree.Entry) {
+	e.Dir.Parent = b.want
+	var have *tree.Dir
+	if b.have != nil {
+		if h := b.have.Find(e.Name); h != nil && h.Type == tree.Directory {
+			have = h.Dir
+		}
+	}
+	switch {
+	case have != nil && !have.Unproved && !have.Closed && !e.Dir.Closed && have.Digest == e.Dir.Digest:
+		e.Dir = have
+		d.ignored[id] = true
+	case e.Dir.Closed || have != nil && have.Closed:
+		// One side could not look into it, so the other's view of it is of
+		// no use. It keeps the digest that the source gave it.
+		if have != nil {
+			e.Dir.Dev, e.Dir.Ino = have.Dev, have.Ino
+		}
+		d.ignored[id] = true
+	default:
+		d.build(id, e.Dir, have)
+	}
+}
+
+// listing takes in a Listing.
+func (s *session) listing(body []byte) error {
+	answered, sections, err := wire.DecodeListing(body)
+	if err != nil {
+		return err
+	}
+	if s.streaming {
+		return s.streamed(answered, sections)
+	}
+	d := s.descent
+	if d == nil || answered > d.left {
+		return wire.Errorf("an answer without a question")
+	}
+	for i := range sections {
+		if err := d.section(&sections[i]); err != nil {
+			return err
+		}
+	}
+	d.left -= answered
+	return nil
+}

@@ -1,0 +1,258 @@
+// Package receiver is the taking side of a session: it scans the
+// destination, finds out what differs, fetches that, and applies it.
+//
+// Its law: the receiver decides. It removes what its own comparison with a
+// complete and sealed description says, never what it is told to; it takes
+// only answers to its own questions. Trouble with one entry is a Problem,
+// told to both sides; Run fails only when the session cannot go on.
+package receiver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/sync-directory/sync-directory/internal/apply"
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/queue"
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/stage"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// Options say how the destination is treated and how much is done at once.
+type Options struct {
+	Policy    Policy
+	Checksum  bool // compare all content
+	Transfers int  // files written at once
+	Checkers  int  // directories read, and files compared, at once
+	Log       *slog.Logger
+	Counters  *report.Counters
+	Problems  *report.Problems
+}
+
+// Policy bounds what may be done to the destination.
+type Policy struct {
+	MaxDelete  *uint64 // refuse a plan that removes more entries; nil for any number
+	NoDelete   bool    // remove nothing
+	AllowEmpty bool    // let an empty source empty the destination
+}
+
+// Stricter returns the policy that keeps both p and what the peer asks for.
+func (p Policy) Stricter(peer *wire.Policy) Policy {
+	if peer == nil {
+		return p
+	}
+	p.NoDelete = p.NoDelete || peer.NoDelete
+	if peer.MaxDelete != nil && (p.MaxDelete == nil || *peer.MaxDelete < *p.MaxDelete) {
+		p.MaxDelete = peer.MaxDelete
+	}
+	// Emptying must be allowed by somebody, and it is enough that the one
+	// who runs the sender, and so knows the source, does.
+	p.AllowEmpty = p.AllowEmpty || peer.AllowEmpty
+	return p
+}
+
+// Result says how a session went.
+type Result struct {
+	Digest   digest.Digest // of the root as it is now
+	Counts   *wire.Counts  // of the source
+	Changes  *wire.Changes
+	Verified uint64 // files whose content was compared without need to fetch
+}
+
+// Run takes the directory of the sender that sent peer into the destination
+// whose working directory and handles are given. It returns when the session
+// is over and everything that it started has ended; the connection is closed
+// then, with the reason. The working directory is gone after success. The
+// code of the run is that of the error, or of the problems where that is nil.
+func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area, handles *dirfs.Handles, empty bool, o Options) (Result, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	o.Policy = o.Policy.Stricter(peer.Policy)
+	o.Checksum = o.Checksum || peer.Checksum
+	s := newSession(conn, area, handles, fail, o)
+	stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, context.Cause(ctx)) })
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(s.read)
+	for range max(1, o.Transfers) {
+		wg.Go(s.write)
+	}
+	for range max(1, o.Checkers) {
+		wg.Go(s.hash)
+	}
+	err := s.run(ctx, empty)
+	if err != nil {
+		fail(wire.Fault(err))
+		err = context.Cause(ctx) // the first one counts
+	}
+	close(s.content)
+	s.hashes.Close()
+	s.over.Do(func() { close(s.ended) })
+	wire.CloseWith(conn, fault.With(fault.Interrupted, err))
+	wg.Wait()
+	for _, t := range s.targets { // of a session that ended early
+		t.void(s)
+	}
+	if err == nil {
+		return s.result, nil
+	}
+	return s.result, fault.With(fault.Interrupted, err)
+}
+
+// session is the state of one session. All but what is named otherwise is
+// owned by the goroutine of run.
+type session struct {
+	Options
+	conn    wire.Conn
+	area    *stage.Area
+	handles *dirfs.Handles
+	fail    context.CancelCauseFunc
+	summer  *tree.Summer
+	apply   *apply.Applier
+
+	have, want tree.Entry // the roots
+	index      *tree.Index
+	seal       *wire.Seal
+
+	incoming chan *wire.Buffer // from read
+	content  chan *wire.Buffer // to write: Pack, Chunk, End
+	over     sync.Once
+	ended    chan struct{} // run has ended: read need not hand over any more
+
+	hashes  *queue.Queue[*target] // to hash
+	results *inbox                // from write and hash
+
+	mu      sync.Mutex // guards targets
+	targets map[uint64]*target
+
+	descent   *descent             // while comparing
+	dirs      map[uint64]*tree.Dir // while streaming: directories of which more may come
+	plan      *tree.Plan
+	next      int       // the step of the plan to begin
+	waiting   int       // targets that are not settled
+	refetch   []*target // compared, and different
+	verdict   *wire.Verdict
+	result    Result
+	busy      sync.WaitGroup // messages in content that are not worked on yet
+	streaming bool
+}
+
+func newSession(conn wire.Conn, area *stage.Area, handles *dirfs.Handles, fail context.CancelCauseFunc, o Options) *session {
+	s := &session{
+		Options:  o,
+		conn:     conn,
+		area:     area,
+		handles:  handles,
+		fail:     fail,
+		summer:   tree.NewSummer(area.Canon),
+		incoming: make(chan *wire.Buffer, 1),
+		content:  make(chan *wire.Buffer, 2),
+		ended:    make(chan struct{}),
+		hashes:   queue.New[*target](),
+		results:  newInbox(),
+		targets:  make(map[uint64]*target),
+		plan:     new(tree.Plan),
+	}
+	s.apply = apply.New(area, handles, o.Log, s.problem)
+	s.want = tree.Entry{Type: tree.Directory, Dir: new(tree.Dir)}
+	s.index = tree.NewIndex(&s.want)
+	return s
+}
+
+// problem tells both sides that an entry failed.
+func (s *session) problem(path, op string, err error) {
+	s.Problems.Add(report.Problem{Path: path, Operation: op, Cause: report.Cause(err)})
+	m := &wire.Problem{Path: []byte(path), Operation: op, Cause: report.Cause(err)}
+	if err := s.conn.Write(wire.Encode(m)); err != nil {
+		s.fail(wire.Fault(err))
+	}
+}
+
+// run leads the session from the scan to the verdict.
+func (s *session) run(ctx context.Context, empty bool) (err error) {
+	if err := s.apply.Clear(ctx, s.area.Files, func() {}); err != nil {
+		return err
+	}
+	if s.streaming = empty; empty {
+		err = s.stream(ctx)
+	} else {
+		err = s.compareAndFetch(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return s.finish(ctx)
+}
+
+func (s *session) compareAndFetch(ctx context.Context) error {
+	s.Counters.Set(report.Scanning)
+	if err := s.scan(ctx); err != nil {
+		return err
+	}
+	if err := s.awaitSeal(ctx); err != nil {
+		return err
+	}
+	s.Counters.Set(report.Comparing)
+	if err := s.descend(ctx); err != nil {
+		return err
+	}
+	s.plan = tree.Compare(&s.have, &s.want, s.area.Canon)
+	for i := range s.plan.Blocked {
+		s.problem(s.plan.Blocked[i].Path(), "compare directory", errClosed)
+	}
+	if err := s.guard(); err != nil {
+		return err
+	}
+	s.Counters.TotalFiles.Store(int64(s.plan.Files))
+	s.Counters.TotalBytes.Store(s.plan.Bytes)
+	s.Counters.Set(report.Transferring)
+	return s.transfer(ctx)
+}
+
+// finish removes what goes, sets what comes last, and confirms the result.
+func (s *session) finish(ctx context.Context) error {
+	s.Counters.Set(report.Finishing)
+	if err := s.apply.InstallAll(); err != nil {
+		return err
+	}
+	// A problem of either side but a vanished file forbids to remove.
+	code := s.Problems.Code()
+	removes := !s.Policy.NoDelete && !s.seal.Incomplete && (code == fault.OK || code == fault.Vanished)
+	if removes {
+		if err := s.apply.Remove(ctx, s.plan.Removals, func() { s.Counters.Removed.Add(1) }); err != nil {
+			return err
+		}
+	}
+	if err := s.apply.Finish(&s.want, !removes); err != nil {
+		return err
+	}
+	return s.confirm(ctx)
+}
+
+// confirm tells the sender what the destination is now and waits for its
+// verdict.
+func (s *session) confirm(ctx context.Context) error {
+	d := s.summer.Root(&s.want)
+	s.result.Digest, s.result.Changes, s.result.Counts = d, &s.apply.Changes, s.seal.Counts
+	done := &wire.Done{Code: uint32(s.Problems.Code()), Digest: d[:], Changes: &s.apply.Changes}
+	if err := s.conn.Write(wire.Encode(done)); err != nil {
+		return err
+	}
+	for s.verdict == nil {
+		if err := s.message(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.verdict.Code == 0 && digest.Digest(s.verdict.Digest) != d:
+		return fault.New(fault.Protocol, "the source has digest %x, the destination %s", s.verdict.Digest, d)
+	case s.verdict.Code != 0 && s.Problems.Code() == fault.OK:
+		return fault.New(fault.Code(s.verdict.Code), "the sender's verdict: %s", fault.Code(s.verdict.Code))
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package receiver
+
+import (
+	"context"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/scan"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// read hands the sender's messages over until the session ends.
+func (s *session) read() {
+	defer close(s.incoming)
+	for {
+		b, err := s.conn.Read()
+		if err != nil {
+			s.fail(wire.Fault(err))
+			return
+		}
+		select {
+		case s.incoming <- b:
+		case <-s.ended:
+			b.Free()
+			return
+		}
+	}
+}
+
+// message takes the next message in.
+func (s *session) message(ctx context.Context) error {
+	select {
+	case b, ok := <-s.incoming:
+		if !ok {
+			return context.Cause(ctx)
+		}
+		return s.handle(b)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// handle takes one message in. Content goes on to the writers; while they are
+// slow this waits, and nothing more is read.
+func (s *session) handle(b *wire.Buffer) error {
+	t, body, err := wire.Split(b.Bytes())
+	if err == nil {
+		switch t {
+		case wire.TypePack, wire.TypeChunk:
+			s.busy.Add(1)
+			s.content <- b
+			return nil
+		case wire.TypeEnd:
+			return s.end(b, body)
+		}
+		err = s.control(t, body)
+	}
+	b.Free()
+	return err
+}
+
+// control takes in a message without content.
+func (s *session) control(t wire.Type, body []byte) error {
+	switch t {
+	case wire.TypeListing:
+		return s.listing(body)
+	case wire.TypeSums:
+		return s.sums(body)
+	case wire.TypeSeal, wire.TypeProblem, wire.TypeVerdict:
+		m, err := wire.Decode(t, body)
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *wire.Seal:
+			return s.sealed(m)
+		case *wire.Problem:
+			return s.peerProblem(m)
+		case *wire.Verdict:
+			if s.result.Changes == nil {
+				return wire.Errorf("a verdict before done")
+			}
+			s.verdict = m
+		}
+		return nil
+	}
+	return wire.Errorf("message type %d from a sender", t)
+}
+
+// end takes in an End. One that voids a file waits for the writers first, so
+// that nothing of the old content comes after the new.
+func (s *session) end(b *wire.Buffer, body []byte) error {
+	e, err := wire.DecodeEnd(body)
+	if err != nil || !e.Again {
+		s.busy.Add(1)
+		s.content <- b // writers report what is wrong with it
+		return nil
+	}
+	b.Free()
+	s.busy.Wait()
+	s.mu.Lock()
+	t := s.targets[e.ID]
+	s.mu.Unlock()
+	if t == nil || t.what != wire.WantContent {
+		return wire.Errorf("an end of entry %d, which is not wanted", e.ID)
+	}
+	t.void(s)
+	return nil
+}
+
+func (s *session) sealed(m *wire.Seal) error {
+	if s.seal != nil {
+		return wire.Errorf("a second seal")
+	}
+	s.seal = m
+	s.want.Perm = uint16(m.Perm)
+	s.want.SetMTime(tree.Time{Sec: m.Sec, Nsec: m.Nsec})
+	return nil
+}
+
+func (s *session) awaitSeal(ctx context.Context) error {
+	for s.seal == nil {
+		if err := s.message(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// peerProblem notes what failed on the other side, and takes it for the
+// answer to a want where it is one.
+func (s *session) peerProblem(m *wire.Problem) error {
+	s.Problems.Add(report.Problem{Path: string(m.Path), Operation: m.Operation, Cause: m.Cause, Vanished: m.Vanished, Peer: true})
+	if m.Answers == 0 {
+		return nil
+	}
+	t := s.take(m.Answers)
+	if t == nil {
+		return wire.Errorf("a problem with entry %d, which is not wanted", m.Answers)
+	}
+	s.busy.Wait()
+	t.void(s)
+	s.waiting--
+	return nil
+}
+
+// racy is how close the time of a file's content and the time of its last
+// change are when anyone may have written it in the same tick of a clock.
+const racy = 2 * time.Second
+
+// scan fills the tree of what is there.
+func (s *session) scan(ctx context.Context) (err error) {
+	s.have, err = scan.Scan(ctx, s.handles, scan.Options{
+		Workers: s.Checkers,
+		Skip: func(in *tree.Dir, name []byte, _ dirfs.Dir) (bool, error) {
+			return in.Parent == nil && len(name) == len(tree.Reserved) && tree.IsReserved(string(name)), nil
+		},
+		Flags:      s.flags,
+		Unexamined: tree.Unknown,
+		Problem:    s.unscanned,
+		Found:      &s.Counters.Scanned,
+	})
+	if err != nil {
+		return fault.With(fault.Path, err)
+	}
+	s.want.Dir.Dev, s.want.Dir.Ino = s.have.Dir.Dev, s.have.Dir.Ino
+	s.summer.Sum(s.have.Dir)
+	return nil
+}
+
+// unscanned hears of entries that could not be examined. Where that matters
+// the comparison tells it: a directory that is not to be looked into is no
+// problem while nothing in it is to be changed.
+func (s *session) unscanned(in *tree.Dir, name string, err error) {
+	s.Log.Debug("not examined", "path", report.Quote(in.Join(name)), "cause", report.Cause(err))
+}
+
+func (s *session) flags(info dirfs.Info) (f tree.Flags) {
+	if info.Nlink > 1 {
+		f |= tree.Shared
+	}
+	if s.Checksum || near(info.MTime, info.CTime) {
+		f |= tree.Unproved
+	}
+	return f
+}
+
+// near reports whether two times are less than racy apart. A ctime of zero is
+// none: such a system cannot tell.
+func near(m, c tree.Time) bool {
+	if c == (tree.Time{}) {
+		return false
+	}
+	if d := c.Sec - m.Sec; d > 3 || d < -3 {
+		return false
+	}
+	d := time.Duration(c.Sec-m.Sec)*time.Second + time.Duration(int64(c.Nsec)-int64(m.Nsec))
+	return d.Abs() < racy
+}

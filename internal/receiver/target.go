@@ -1,0 +1,117 @@
+package receiver
+
+import (
+	"sync"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/stage"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// target is a file that is wanted from the sender. Writers see only what is
+// set before it is asked for, and what mu guards; the tree is the session's.
+type target struct {
+	id    uint64
+	what  wire.Wanted // what is asked for now
+	step  tree.Step
+	dir   *tree.Dir
+	name  string // its own, or in the stage
+	build bool   // goes right to its place, in a directory that is built
+
+	mu    sync.Mutex // guards large, ended and err
+	large *stage.Large
+	held  bool // the handle of dir, for large
+	ended *wire.End
+	err   error
+
+	// What comparing found, on this side and on the other; owned by the
+	// session.
+	local, remote *digest.Digest
+}
+
+// dirHandle calls f with the handle of the directory that t is written to.
+func (t *target) dirHandle(s *session, f func(dirfs.Dir) error) error {
+	if !t.build {
+		return f(s.area.Files)
+	}
+	h, err := s.handles.Acquire(t.dir)
+	if err != nil {
+		return err
+	}
+	defer s.handles.Release(t.dir)
+	return f(h)
+}
+
+// create makes the file of t for chunks. The handle of its directory is held
+// until the file is done. t.mu must be held.
+func (t *target) create(s *session) (err error) {
+	h := s.area.Files
+	if t.build {
+		if h, err = s.handles.Acquire(t.dir); err != nil {
+			return err
+		}
+		t.held = true
+	}
+	if t.large, err = s.area.Create(h, t.name); err != nil {
+		t.release(s)
+	}
+	return err
+}
+
+func (t *target) release(s *session) {
+	if t.held {
+		s.handles.Release(t.dir)
+		t.held = false
+	}
+}
+
+// void discards what came of t. No writer works on it.
+func (t *target) void(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.large != nil {
+		t.large.Discard()
+		t.large = nil
+	}
+	t.release(s)
+	t.ended, t.err = nil, nil
+}
+
+// outcome is what a worker found out about a target.
+type outcome struct {
+	t     *target
+	info  dirfs.Info     // after writing
+	size  int64          // content written
+	local *digest.Digest // of a comparison, nil where the file cannot be read
+	hash  bool           // it is one
+	err   error
+}
+
+// inbox takes outcomes from workers, who never wait, to the session.
+type inbox struct {
+	mu    sync.Mutex // guards list
+	list  []outcome
+	ready chan struct{} // holds one token while list is not empty
+}
+
+func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
+
+func (b *inbox) put(outcomes ...outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list = append(b.list, outcomes...)
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (b *inbox) take() []outcome {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.list
+	b.list = nil
+	return list
+}

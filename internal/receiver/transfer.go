@@ -1,0 +1,301 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/sync-directory/sync-directory/internal/apply"
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+const (
+	// window is how many targets wait for an answer at most: enough to keep
+	// the sender busy for a round trip, and a quarter of what it allows.
+	window = wire.MaxWants / 4
+	// wantBatch is how many ids gather before they are sent.
+	wantBatch = 512
+)
+
+// transfer carries out the steps of the plan: wants go out while there is
+// room in the window, answers and the writers' outcomes come in.
+func (s *session) transfer(ctx context.Context) error {
+	for {
+		if err := s.feed(); err != nil {
+			return err
+		}
+		if s.waiting == 0 {
+			return nil
+		}
+		if err := s.event(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// event takes in one message, or what the writers have done.
+func (s *session) event(ctx context.Context) error {
+	select {
+	case b, ok := <-s.incoming:
+		if !ok {
+			return context.Cause(ctx)
+		}
+		return s.handle(b)
+	case <-s.results.ready:
+		return s.outcomes()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// outcomes takes in what the workers have done.
+func (s *session) outcomes() error {
+	for _, o := range s.results.take() {
+		if err := s.settle(o); err != nil {
+			return err
+		}
+	}
+	if s.apply.Full() {
+		return s.apply.Install()
+	}
+	return nil
+}
+
+// feed begins steps while there is room in the window.
+func (s *session) feed() error {
+	var contents, digests []uint64
+	send := func(least int) error {
+		for _, w := range []struct {
+			what wire.Wanted
+			ids  *[]uint64
+		}{{wire.WantContent, &contents}, {wire.WantDigest, &digests}} {
+			if len(*w.ids) < max(1, least) {
+				continue
+			}
+			if err := s.ask(w.what, *w.ids); err != nil {
+				return err
+			}
+			*w.ids = (*w.ids)[:0]
+		}
+		return nil
+	}
+	for s.waiting < window {
+		t, err := s.begin()
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			break
+		}
+		if t.what == wire.WantContent {
+			contents = append(contents, t.id)
+		} else {
+			digests = append(digests, t.id)
+		}
+		if err := send(wantBatch); err != nil {
+			return err
+		}
+	}
+	return send(0)
+}
+
+func (s *session) ask(what wire.Wanted, ids []uint64) error {
+	for _, b := range wire.EncodeWant(what, ids) {
+		if err := s.conn.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin begins steps until one wants something of the sender, and returns
+// what; nil when there are no more.
+func (s *session) begin() (*target, error) {
+	if n := len(s.refetch); n > 0 {
+		t := s.refetch[n-1]
+		s.refetch = s.refetch[:n-1]
+		return s.expect(t, wire.WantContent)
+	}
+	for s.next < len(s.plan.Steps) {
+		step := s.plan.Steps[s.next]
+		s.next++
+		t, err := s.step(step)
+		if t != nil || err != nil {
+			return t, err
+		}
+	}
+	return nil, nil
+}
+
+// step begins one step and returns what it wants of the sender.
+func (s *session) step(step tree.Step) (*target, error) {
+	switch step.Kind {
+	case tree.Make:
+		s.apply.Make(step)
+	case tree.Point:
+		s.apply.Point(step)
+	case tree.Touch:
+		if s.apply.Touch(step) != nil {
+			step.Kind = tree.Fetch // it cannot be opened: sent whole
+			return s.fetch(step)
+		}
+	case tree.Fetch:
+		return s.fetch(step)
+	case tree.Verify:
+		t, err := s.fetchTarget(step)
+		if err != nil {
+			return nil, err
+		}
+		s.hashes.Put(t)
+		return s.expect(t, wire.WantDigest)
+	}
+	return nil, nil
+}
+
+func (s *session) fetch(step tree.Step) (*target, error) {
+	if s.apply.Lost(&step) {
+		return nil, nil
+	}
+	t, err := s.fetchTarget(step)
+	if err != nil {
+		return nil, err
+	}
+	return s.expect(t, wire.WantContent)
+}
+
+func (s *session) fetchTarget(step tree.Step) (*target, error) {
+	id, ok := s.index.ID(step.Dir, step.Index)
+	if !ok {
+		return nil, wire.Errorf("%s has no number", step.Path())
+	}
+	t := &target{id: id, step: step, dir: step.Dir, name: step.Entry().Name, build: s.apply.Builds(step.Dir)}
+	if !t.build {
+		t.name = s.area.Next()
+	}
+	return t, nil
+}
+
+// expect makes t one of the targets.
+func (s *session) expect(t *target, what wire.Wanted) (*target, error) {
+	t.what = what
+	s.mu.Lock()
+	s.targets[t.id] = t
+	s.mu.Unlock()
+	s.waiting++
+	return t, nil
+}
+
+// take returns the target with a number and takes it off the list, or nil.
+func (s *session) take(id uint64) *target {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.targets[id]
+	delete(s.targets, id)
+	return t
+}
+
+// settle takes in what became of a target.
+func (s *session) settle(o outcome) error {
+	if o.hash {
+		return s.hashed(o)
+	}
+	if o.t == nil { // the message was broken
+		return o.err
+	}
+	s.waiting--
+	t := o.t
+	switch {
+	case o.err == nil:
+		s.written(o)
+	case errors.Is(o.err, wire.ErrProtocol):
+		return o.err
+	case diskFailed(o.err):
+		s.problem(t.step.Path(), "write", o.err)
+		return fault.New(fault.Disk, "write %s: %w", t.step.Path(), o.err)
+	default:
+		s.problem(t.step.Path(), "write", o.err)
+	}
+	return nil
+}
+
+// diskFailed reports whether an error concerns the disk as a whole: there is
+// no use in trying the next file.
+func diskFailed(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+}
+
+func (s *session) written(o outcome) {
+	step := o.t.step
+	apply.Observe(step.Entry(), o.info)
+	step.Dir.Changed()
+	s.Counters.Files.Add(1)
+	s.apply.Changes.Bytes += uint64(o.size)
+	if o.t.build {
+		s.apply.Placed(step)
+	} else {
+		s.apply.Staged(step, o.t.name)
+	}
+}
+
+// sums takes in digests of the sender's files.
+func (s *session) sums(body []byte) error {
+	sums, err := wire.DecodeSums(body)
+	if err != nil {
+		return err
+	}
+	for i := range sums {
+		m := &sums[i]
+		t := s.take(m.ID)
+		if t == nil || t.what != wire.WantDigest {
+			return wire.Errorf("a digest of entry %d, which is not wanted", m.ID)
+		}
+		e := t.step.Entry()
+		e.Size, e.Perm = m.Size, m.Perm
+		e.SetMTime(m.MTime)
+		t.step.Dir.Changed()
+		t.remote = &m.Digest
+		if t.local != nil {
+			if err := s.compared(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hashed takes in the digest of a file of the destination.
+func (s *session) hashed(o outcome) error {
+	t := o.t
+	if t.local = o.local; t.local == nil {
+		t.local = new(digest.Digest) // unreadable: equal to nothing
+	}
+	if t.remote != nil {
+		return s.compared(t)
+	}
+	return nil
+}
+
+// compared decides about a file whose content is known on both sides.
+func (s *session) compared(t *target) error {
+	s.waiting--
+	have, want := t.step.Have, t.step.Entry()
+	if *t.local != *t.remote || have.Size != want.Size {
+		t.step.Kind = tree.Fetch
+		s.refetch = append(s.refetch, t)
+		return nil
+	}
+	s.result.Verified++
+	c := s.area.Canon
+	if have.Perm == want.Perm && c.Time(have.MTime()) == c.Time(want.MTime()) {
+		return nil
+	}
+	t.step.Kind = tree.Touch
+	if s.apply.Touch(t.step) != nil {
+		t.step.Kind = tree.Fetch
+		s.refetch = append(s.refetch, t)
+	}
+	return nil
+}

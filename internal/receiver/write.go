@@ -1,0 +1,197 @@
+package receiver
+
+import (
+	"errors"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/stage"
+	"github.com/sync-directory/sync-directory/internal/supply"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// write writes content until there is no more to come. Several of it run at
+// once, and each message stands for itself.
+func (s *session) write() {
+	for b := range s.content {
+		t, body, err := wire.Split(b.Bytes())
+		if err == nil {
+			switch t {
+			case wire.TypePack:
+				err = s.writePack(body)
+			case wire.TypeChunk:
+				err = s.writeChunk(body)
+			case wire.TypeEnd:
+				err = s.writeEnd(body)
+			}
+		}
+		b.Free()
+		if err != nil {
+			s.results.put(outcome{err: err})
+		}
+		s.busy.Done()
+	}
+}
+
+// wants returns the target with a number whose content is wanted.
+func (s *session) wants(id uint64) (*target, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.targets[id]
+	if t == nil || t.what != wire.WantContent {
+		return nil, wire.Errorf("content of entry %d, which is not wanted", id)
+	}
+	return t, nil
+}
+
+// writePack writes the small files of a message.
+func (s *session) writePack(body []byte) error {
+	var done []outcome
+	var failed error
+	err := wire.DecodePack(body, func(f wire.Packed) bool {
+		t := s.take(f.ID)
+		if t == nil || t.what != wire.WantContent {
+			failed = wire.Errorf("content of entry %d, which is not wanted", f.ID)
+			return false
+		}
+		o := outcome{t: t, size: f.Size}
+		o.err = t.dirHandle(s, func(h dirfs.Dir) (err error) {
+			o.info, err = s.area.Put(h, t.name, f.Content, f.Meta)
+			return err
+		})
+		s.Counters.Bytes.Add(f.Size)
+		done = append(done, o)
+		return true
+	})
+	s.results.put(done...)
+	return errors.Join(failed, err)
+}
+
+func (s *session) writeChunk(body []byte) error {
+	c, err := wire.DecodeChunk(body)
+	if err != nil {
+		return err
+	}
+	t, err := s.wants(c.ID)
+	if err != nil {
+		return err
+	}
+	large, err := t.open(s)
+	if err == nil && large != nil {
+		err = large.Write(c)
+	}
+	if errors.Is(err, wire.ErrProtocol) {
+		return err
+	}
+	if err == nil {
+		s.Counters.Bytes.Add(int64(len(c.Content)))
+	}
+	s.note(t, err)
+	return nil
+}
+
+// note notes what became of a part of t. A disk that failed as a whole is
+// told at once, anything else when all of the file was sent.
+func (s *session) note(t *target, err error) {
+	if diskFailed(err) {
+		if s.take(t.id) != nil {
+			s.results.put(outcome{t: t, err: err})
+		}
+		return
+	}
+	t.mu.Lock()
+	if t.err == nil {
+		t.err = err
+	}
+	t.mu.Unlock()
+	s.complete(t)
+}
+
+// open returns the file of t, made when it is not there yet, or nil if t has
+// failed.
+func (t *target) open(s *session) (*stage.Large, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return nil, nil
+	}
+	if t.large == nil {
+		if err := t.create(s); err != nil {
+			return nil, err
+		}
+	}
+	return t.large, nil
+}
+
+// writeEnd notes that all chunks of a file were sent.
+func (s *session) writeEnd(body []byte) error {
+	e, err := wire.DecodeEnd(body)
+	if err != nil {
+		return err
+	}
+	t, err := s.wants(e.ID)
+	if err != nil {
+		return err
+	}
+	_, err = t.open(s) // a file without chunks is made now
+	t.mu.Lock()
+	t.ended = &e
+	t.mu.Unlock()
+	s.note(t, err)
+	return nil
+}
+
+// complete finishes the file of t once all of it is written and the end is
+// known, which one of the writers finds out.
+func (s *session) complete(t *target) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended == nil || t.err == nil && !t.large.Complete(t.ended.Size) || s.take(t.id) == nil {
+		return
+	}
+	o := outcome{t: t, size: t.ended.Size, err: t.err}
+	switch {
+	case t.large == nil:
+	case t.err == nil:
+		o.info, o.err = t.large.Seal(*t.ended)
+	default:
+		t.large.Discard()
+	}
+	t.large = nil
+	t.release(s)
+	s.results.put(o)
+}
+
+// hash digests files of the destination until there are no more.
+func (s *session) hash() {
+	for {
+		t, ok := s.hashes.One()
+		if !ok {
+			return
+		}
+		select {
+		case <-s.ended: // nobody waits for it any more
+			continue
+		default:
+		}
+		o := outcome{t: t, hash: true}
+		if d, err := s.sum(t); err == nil {
+			o.local = &d
+		}
+		s.results.put(o)
+	}
+}
+
+func (s *session) sum(t *target) (d digest.Digest, err error) {
+	h, err := s.handles.Acquire(t.dir)
+	if err != nil {
+		return d, err
+	}
+	f, err := supply.Open(h, t.step.Have.Name)
+	s.handles.Release(t.dir)
+	if err != nil {
+		return d, err
+	}
+	defer f.Close()
+	return f.Sum(func(n int) { s.Counters.Compared.Add(int64(n)) })
+}

@@ -1,0 +1,132 @@
+// Package report is what a run tells about itself while it goes on: counters
+// that anything may read at any time, and the entries that failed.
+//
+// Its law: reporting costs the work next to nothing, so counters are atomic
+// and nothing here waits.
+package report
+
+import (
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
+)
+
+// Phase says what a run is doing.
+type Phase int32
+
+// The phases, in order.
+const (
+	Waiting Phase = iota // for the other side
+	Scanning
+	Comparing
+	Transferring
+	Finishing
+)
+
+// String returns the word for p that a progress line shows.
+func (p Phase) String() string {
+	return [...]string{"waiting", "scanning", "comparing", "transferring", "finishing"}[p]
+}
+
+// Counters count what happens in one session. They only grow, but for Phase.
+type Counters struct {
+	Phase      atomic.Int32
+	Scanned    atomic.Int64 // entries seen by this side's scan
+	Files      atomic.Int64 // files whose content was sent or written
+	Bytes      atomic.Int64 // their content
+	Compared   atomic.Int64 // bytes of content read to compare
+	TotalFiles atomic.Int64 // to be transferred, once planned
+	TotalBytes atomic.Int64
+	Removed    atomic.Int64
+}
+
+// Set makes p the phase.
+func (c *Counters) Set(p Phase) { c.Phase.Store(int32(p)) }
+
+// Problem is one entry that failed.
+type Problem struct {
+	Path      string // below the root
+	Operation string // what was tried
+	Cause     string
+	Vanished  bool // it went away or kept changing: nobody's fault
+	Peer      bool // it happened on the other side
+}
+
+// String returns the problem as a sentence for people; the bytes of the path
+// are quoted where they are not plain.
+func (p Problem) String() string { return p.Operation + " " + Quote(p.Path) + ": " + p.Cause }
+
+// Code returns the code of a run with this problem.
+func (p Problem) Code() fault.Code {
+	if p.Vanished {
+		return fault.Vanished
+	}
+	return fault.Partial
+}
+
+// maxKept bounds how many problems are kept; the rest are counted and told
+// once each all the same.
+const maxKept = 100_000
+
+// Problems collects what failed. It is safe for concurrent use.
+type Problems struct {
+	mu   sync.Mutex // guards the rest
+	list []Problem
+	n    int
+	code fault.Code
+	hook func(Problem)
+}
+
+// NewProblems returns an empty collection. Hook, unless nil, is called with
+// every problem as it comes, one at a time.
+func NewProblems(hook func(Problem)) *Problems { return &Problems{hook: hook} }
+
+// Add adds p.
+func (ps *Problems) Add(p Problem) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.n++
+	ps.code = fault.Worse(ps.code, p.Code())
+	if len(ps.list) < maxKept {
+		ps.list = append(ps.list, p)
+	}
+	if ps.hook != nil {
+		ps.hook(p)
+	}
+}
+
+// Code returns the code of a run with all problems so far.
+func (ps *Problems) Code() fault.Code {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.code
+}
+
+// All returns the problems that were kept and how many there were.
+func (ps *Problems) All() ([]Problem, int) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.list[:len(ps.list):len(ps.list)], ps.n
+}
+
+// Cause returns the innermost reason of err in words, without the operation
+// and the names that the calls above have wrapped around it.
+func Cause(err error) string {
+	for {
+		var inner error
+		switch e := err.(type) {
+		case *fs.PathError:
+			inner = e.Err
+		case *os.LinkError:
+			inner = e.Err
+		case *os.SyscallError:
+			inner = e.Err
+		default:
+			return err.Error()
+		}
+		err = inner
+	}
+}

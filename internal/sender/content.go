@@ -1,0 +1,256 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/supply"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// attempts is how often a file that changes while it is read is tried.
+const attempts = 3
+
+// work supplies content until there is nothing more to come. Messages stand
+// for themselves, so workers need not know of each other.
+func (s *session) work(context.Context) error {
+	for {
+		w, ok := s.desk.take()
+		if !ok {
+			return nil
+		}
+		var err error
+		switch {
+		case w.large != nil:
+			err = s.sendChunk(w.large, w.chunk)
+		case w.open != nil:
+			err = s.sendLarge(w.open)
+		case w.sum != nil:
+			err = s.sendSum(w.sum)
+		default:
+			err = s.sendBatch(w.batch)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// inDir calls f with the handle of a directory of the source.
+func (s *session) inDir(d *tree.Dir, f func(dirfs.Dir) error) error {
+	h, err := s.source.Acquire(d)
+	if err != nil {
+		return err
+	}
+	defer s.source.Release(d)
+	return f(h)
+}
+
+// retry calls f until the file does not change while it is read.
+func retry(f func() error) (err error) {
+	for range attempts {
+		if err = f(); !errors.Is(err, supply.ErrChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+// failed answers a want with the reason why there is no content.
+func (s *session) failed(j *job, err error) {
+	s.desk.answered(1)
+	s.problem(j.dir.Join(j.entry.Name), "read", err, j.id)
+}
+
+// sent notes that a file was sent as m says, which stands for what the
+// description said.
+func (s *session) sent(j *job, m wire.Meta) {
+	s.Counters.Files.Add(1)
+	if j.entry.Size == m.Size && j.entry.MTime() == m.MTime && j.entry.Perm == m.Perm {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j.entry.Size, j.entry.Perm = m.Size, m.Perm
+	j.entry.SetMTime(m.MTime)
+	j.dir.Changed()
+}
+
+// sendBatch sends small files, as many as fit into each message.
+func (s *session) sendBatch(batch []job) error {
+	p := wire.NewPack()
+	for i := range batch {
+		j := &batch[i]
+		meta, err := s.pack(p, j)
+		if errors.Is(err, supply.ErrLarge) && p.Files > 0 {
+			if err := s.sendPack(p); err != nil {
+				return err
+			}
+			p = wire.NewPack()
+			meta, err = s.pack(p, j)
+		}
+		switch {
+		case errors.Is(err, supply.ErrLarge): // it has grown that much
+			if err := s.sendLarge(j); err != nil {
+				return err
+			}
+		case err != nil:
+			s.failed(j, err)
+		default:
+			s.sent(j, meta)
+		}
+	}
+	return s.sendPack(p)
+}
+
+func (s *session) pack(p *wire.Pack, j *job) (m wire.Meta, err error) {
+	err = s.inDir(j.dir, func(h dirfs.Dir) error {
+		return retry(func() (err error) {
+			m, err = supply.Into(p, h, j.entry.Name, j.id)
+			return err
+		})
+	})
+	return m, err
+}
+
+func (s *session) sendPack(p *wire.Pack) error {
+	n := p.Files
+	if n == 0 {
+		p.Discard()
+		return nil
+	}
+	b := p.Finish()
+	s.Counters.Bytes.Add(int64(len(b.Bytes())))
+	// The receiver may answer before Write returns.
+	s.desk.answered(n)
+	return s.conn.Write(b)
+}
+
+// sendSum answers with the digest of a file's content.
+func (s *session) sendSum(j *job) error {
+	sum := wire.Sum{ID: j.id}
+	err := retry(func() error {
+		f, err := s.open(j)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		sum.Meta = f.Meta
+		sum.Digest, err = f.Sum(func(n int) { s.Counters.Compared.Add(int64(n)) })
+		return err
+	})
+	if err != nil {
+		s.failed(j, err)
+		return nil
+	}
+	s.desk.answered(1)
+	return s.conn.Write(wire.EncodeSums([]wire.Sum{sum}))
+}
+
+func (s *session) open(j *job) (f *supply.File, err error) {
+	err = s.inDir(j.dir, func(h dirfs.Dir) error {
+		f, err = supply.Open(h, j.entry.Name)
+		return err
+	})
+	return f, err
+}
+
+// large is a file whose chunks several workers send.
+type large struct {
+	job
+	file    *supply.File
+	next    int64 // the chunk to hand out next; guarded by the desk
+	attempt int
+
+	mu      sync.Mutex // guards the rest
+	left    int64      // chunks that are not done
+	digests []digest.Digest
+	err     error // the first one
+}
+
+// sendLarge opens a file to be sent in chunks, and shares them out.
+func (s *session) sendLarge(j *job) error { return s.startLarge(*j, 1) }
+
+func (s *session) startLarge(j job, attempt int) error {
+	f, err := s.open(&j)
+	if err != nil {
+		s.failed(&j, err)
+		return nil
+	}
+	n := f.Chunks()
+	l := &large{job: j, file: f, attempt: attempt, left: n, digests: make([]digest.Digest, n)}
+	s.mu.Lock()
+	s.opened[l] = true
+	s.mu.Unlock()
+	if n == 0 {
+		return s.endLarge(l)
+	}
+	s.desk.spread(l)
+	return nil
+}
+
+// sendChunk sends one chunk, and after the last one the end.
+func (s *session) sendChunk(l *large, i int64) error {
+	n := l.file.ChunkLen(i)
+	c, content := wire.NewChunk(n)
+	if err := l.file.Chunk(i, content); err != nil {
+		c.Discard()
+		return s.chunkDone(l, err)
+	}
+	b, d := c.Finish(l.id, uint64(i), n)
+	if err := s.conn.Write(b); err != nil {
+		// The session is over; the last worker to come here closes.
+		_ = s.chunkDone(l, err)
+		return err
+	}
+	s.Counters.Bytes.Add(int64(n))
+	l.digests[i] = d
+	return s.chunkDone(l, nil)
+}
+
+func (s *session) chunkDone(l *large, err error) error {
+	l.mu.Lock()
+	l.left--
+	if l.err == nil {
+		l.err = err
+	}
+	last := l.left == 0
+	l.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return s.endLarge(l)
+}
+
+// endLarge ends a file of which nothing more is to be sent.
+func (s *session) endLarge(l *large) error {
+	defer s.closeLarge(l)
+	err := l.err
+	if err == nil {
+		err = l.file.Unchanged()
+	}
+	if err == nil {
+		s.sent(&l.job, l.file.Meta)
+		s.desk.answered(1)
+		return s.conn.Write(wire.EncodeEnd(wire.End{ID: l.id, Meta: l.file.Meta, Digest: digest.Content(l.digests)}))
+	}
+	if errors.Is(err, supply.ErrChanged) && l.attempt < attempts {
+		if err := s.conn.Write(wire.EncodeEnd(wire.End{ID: l.id, Again: true})); err != nil {
+			return err
+		}
+		return s.startLarge(l.job, l.attempt+1)
+	}
+	s.failed(&l.job, err)
+	return nil
+}
+
+func (s *session) closeLarge(l *large) {
+	l.file.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.opened, l)
+}

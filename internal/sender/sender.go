@@ -1,0 +1,305 @@
+// Package sender is the giving side of a session: it scans the source,
+// answers the receiver's questions about it, and supplies the content that
+// the receiver wants.
+//
+// Its law: it supplies only what its own description named, and reads nothing
+// outside the source. Trouble with one entry is a Problem, told to both
+// sides; Run fails only when the session as a whole cannot go on.
+package sender
+
+import (
+	"context"
+	"crypto/subtle"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/queue"
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/scan"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// Options say what is described and how much is done at once.
+type Options struct {
+	Links     bool // describe links; without it they are left alone
+	Transfers int  // files read at once
+	Checkers  int  // directories read at once
+	// Above are the ids of destinations that the source lies in.
+	Above    [][]byte
+	Log      *slog.Logger
+	Counters *report.Counters
+	Problems *report.Problems
+}
+
+// Result says how a session went.
+type Result struct {
+	Digest  digest.Digest // of the root as it was sent
+	Counts  *wire.Counts
+	Changes *wire.Changes // at the receiver
+}
+
+// Run gives the directory whose handles are source to the receiver that sent
+// peer. It returns when the session is over and everything that it started
+// has ended; the connection is closed then, with the reason. The code of the
+// run is that of the error, or of the problems where that is nil.
+func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Handles, o Options) (Result, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	s := &session{
+		Options: o,
+		conn:    conn,
+		peer:    peer,
+		source:  source,
+		fail:    fail,
+		asks:    queue.New[wire.Question](),
+		visited: queue.New[*tree.Dir](),
+		desk:    newDesk(),
+		opened:  make(map[*large]bool),
+		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
+	}
+	stop := context.AfterFunc(ctx, func() {
+		wire.CloseWith(conn, context.Cause(ctx))
+		s.end()
+	})
+	defer stop()
+	for _, id := range o.Above {
+		if subtle.ConstantTimeCompare(id, peer.Destination.Id) == 1 {
+			err := fault.New(fault.Path, "the source lies in the destination")
+			wire.CloseWith(conn, err)
+			return s.result, err
+		}
+	}
+	var wg sync.WaitGroup
+	start := func(f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(ctx); err != nil {
+				fail(wire.Fault(err))
+			}
+		})
+	}
+	start(s.read)
+	start(s.describe)
+	for range max(1, o.Transfers) {
+		start(s.work)
+	}
+	wg.Wait()
+	for l := range s.opened { // of a session that ended early
+		l.file.Close()
+	}
+	if err := context.Cause(ctx); err != nil {
+		wire.CloseWith(conn, err)
+		return s.result, fault.With(fault.Interrupted, err)
+	}
+	return s.verdict()
+}
+
+type session struct {
+	Options
+	conn    wire.Conn
+	peer    *wire.Hello
+	source  *dirfs.Handles
+	fail    context.CancelCauseFunc
+	asks    *queue.Queue[wire.Question]
+	visited *queue.Queue[*tree.Dir] // directories to stream, while scanning
+	desk    *desk
+
+	root   tree.Entry   // set by describe before anything is answered
+	summer *tree.Summer // owned by describe, then by verdict
+
+	mu     sync.Mutex // guards what follows, and changes of the tree
+	sealed bool       // the description is complete
+	opened map[*large]bool
+	index  *tree.Index
+	wanted [2]bits // numbers of which content, or digest, was asked for
+
+	// maxIndex bounds the numbers: a receiver that asks for everything
+	// twice is broken. Set before the first answer.
+	maxIndex uint64
+
+	wanting bool       // owned by read: the first want came, no question does
+	done    *wire.Done // set by read when it ends
+	result  Result
+}
+
+// end lets everything that waits for the peer go.
+func (s *session) end() {
+	s.asks.Close()
+	s.visited.Close()
+	s.desk.close()
+}
+
+// streams reports whether the receiver has nothing and is sent everything.
+func (s *session) streams() bool { return s.peer.Destination.Empty }
+
+// describe scans the source and describes it, as it is found where the
+// receiver has nothing, otherwise as it asks.
+func (s *session) describe(ctx context.Context) error {
+	s.Counters.Set(report.Scanning)
+	d := &describer{s: s, list: wire.NewListing(page)}
+	seal := new(wire.Seal)
+	if s.streams() {
+		if err := s.stream(ctx, d, seal); err != nil {
+			return err
+		}
+	} else if err := s.scan(ctx, seal, nil); err != nil {
+		return err
+	}
+	if err := s.seal(seal); err != nil {
+		return err
+	}
+	s.Counters.Set(report.Transferring)
+	for {
+		asks := s.asks.All()
+		if asks == nil {
+			return nil
+		}
+		for _, q := range asks {
+			if err := d.answer(q); err != nil {
+				return err
+			}
+		}
+		if s.asks.Len() == 0 {
+			if err := d.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// seal tells the receiver what the whole source is.
+func (s *session) seal(seal *wire.Seal) error {
+	s.summer.Sum(s.root.Dir)
+	d := s.root.Dir.Digest
+	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
+	code := s.Problems.Code()
+	seal.Incomplete = code != fault.OK && code != fault.Vanished
+	s.result.Counts = seal.Counts
+	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	s.mu.Lock()
+	s.sealed = true
+	s.mu.Unlock()
+	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d)
+	return s.conn.Write(wire.Encode(seal))
+}
+
+// scan fills the tree and what seal says of it.
+func (s *session) scan(ctx context.Context, seal *wire.Seal, visit func(*tree.Dir)) (err error) {
+	root, err := scan.Scan(ctx, s.source, scan.Options{
+		Workers: s.Checkers,
+		Type:    s.describedAs,
+		// The receiver leaves alone what it has in that place.
+		Unexamined: tree.Opaque,
+		Skip:       s.skip,
+		Visit:      visit,
+		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
+		Found:      &s.Counters.Scanned,
+	})
+	if err != nil {
+		return fault.With(fault.Path, err)
+	}
+	s.setRoot(root)
+	seal.Counts = count(root.Dir)
+	return nil
+}
+
+// setRoot makes root what is described. Where it is streamed its entries come
+// first and its metadata at the end of the scan.
+func (s *session) setRoot(root tree.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.root = root
+	if s.index == nil {
+		s.index = tree.NewIndex(&s.root)
+	}
+}
+
+// describedAs says what the receiver is told of an entry's type.
+func (s *session) describedAs(t tree.Type) tree.Type {
+	if t == tree.Other || t == tree.Link && !s.Links {
+		return tree.Opaque
+	}
+	return t
+}
+
+// skip leaves out the working directory of a receiver at the root, and ends
+// the session where the destination lies in the source.
+func (s *session) skip(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error) {
+	if len(name) != len(tree.Reserved) || !tree.IsReserved(string(name)) {
+		return false, nil
+	}
+	if id := ReadID(at, string(name)); id != nil && subtle.ConstantTimeCompare(id, s.peer.Destination.Id) == 1 {
+		return false, fault.New(fault.Path, "the destination lies in the source, at %s, or is the same directory", report.Quote("/"+in.Path()))
+	}
+	if in.Parent != nil {
+		return false, nil
+	}
+	s.Log.Warn("skipped an entry of the source that has the receiver's own name", "name", report.Quote(string(name)))
+	return true, nil
+}
+
+// ReadID returns the id of the receiver whose working directory is name in
+// at, or nil.
+func ReadID(at dirfs.Dir, name string) []byte {
+	dir, err := at.OpenDir(name)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	f, err := dir.Open("id")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	id := make([]byte, 16)
+	if n, err := f.ReadAt(id, 0); n != len(id) || err != nil && err != io.EOF {
+		return nil
+	}
+	return id
+}
+
+// count counts what a tree holds.
+func count(root *tree.Dir) *wire.Counts {
+	c := new(wire.Counts)
+	for stack := []*tree.Dir{root}; len(stack) > 0; {
+		d := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for i := range d.Entries {
+			switch e := &d.Entries[i]; e.Type {
+			case tree.File:
+				c.Files++
+				c.Bytes += uint64(e.Size)
+			case tree.Directory:
+				c.Directories++
+				stack = append(stack, e.Dir)
+			case tree.Link:
+				c.Links++
+			default:
+				c.Opaque++
+			}
+		}
+	}
+	return c
+}
+
+// verdict compares what the receiver has with what was sent, tells it, and
+// ends the session.
+func (s *session) verdict() (Result, error) {
+	d := s.summer.Root(&s.root)
+	s.result.Digest, s.result.Changes = d, s.done.Changes
+	code := fault.Worse(fault.Code(s.done.Code), s.Problems.Code())
+	var err error
+	if code == fault.OK && d != digest.Digest(s.done.Digest) {
+		code = fault.Protocol
+		err = fault.New(code, "the destination has digest %x, the source %s", s.done.Digest, d)
+	}
+	if werr := s.conn.Write(wire.Encode(&wire.Verdict{Code: uint32(code), Digest: d[:]})); werr != nil {
+		return s.result, fault.New(fault.Lost, "the receiver left before the verdict, so its state is unknown: run again")
+	}
+	wire.CloseWith(s.conn, nil)
+	return s.result, err
+}

@@ -1,0 +1,159 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/supply"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// read takes the receiver's messages until it is done. It never waits for
+// anything but the next message, so the receiver can always write.
+func (s *session) read(context.Context) error {
+	defer s.end()
+	for s.done == nil {
+		b, err := s.conn.Read()
+		if err != nil {
+			return err
+		}
+		err = s.handle(b.Bytes())
+		b.Free()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handle takes one message in.
+func (s *session) handle(message []byte) error {
+	t, body, err := wire.Split(message)
+	if err != nil {
+		return err
+	}
+	switch t {
+	case wire.TypeAsk:
+		return s.ask(body)
+	case wire.TypeWant:
+		return s.want(body)
+	case wire.TypeProblem, wire.TypeDone:
+		m, err := wire.Decode(t, body)
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *wire.Problem:
+			s.Problems.Add(report.Problem{Path: string(m.Path), Operation: m.Operation, Cause: m.Cause, Vanished: m.Vanished, Peer: true})
+		case *wire.Done:
+			return s.finish(m)
+		}
+		return nil
+	}
+	return wire.Errorf("message type %d from a receiver", t)
+}
+
+// described reports whether the description is complete, after which alone the
+// receiver asks and wants.
+func (s *session) described() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sealed
+}
+
+func (s *session) ask(body []byte) error {
+	questions, err := wire.DecodeAsk(body)
+	if err != nil {
+		return err
+	}
+	if s.streams() || !s.described() || s.wanting {
+		return wire.Errorf("a question that is out of phase")
+	}
+	if n := s.asks.Len(); n+len(questions) > wire.MaxAsks {
+		return wire.Errorf("more than %d questions at once", wire.MaxAsks)
+	}
+	s.asks.Put(questions...)
+	return nil
+}
+
+// directory returns the directory with a number that was given out.
+func (s *session) directory(id uint64) (*tree.Dir, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.index.Len() > s.maxIndex {
+		return nil, wire.Errorf("the same questions again and again")
+	}
+	_, e := s.index.Entry(id)
+	if e == nil || e.Dir == nil || e.Dir.Closed {
+		return nil, wire.Errorf("question about entry %d, which is no described directory", id)
+	}
+	return e.Dir, nil
+}
+
+// number gives out the numbers of n entries of d, and returns the first.
+func (s *session) number(d *tree.Dir, at, n int) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.index.Len()
+	s.index.Add(d, at, n)
+	return first
+}
+
+func (s *session) want(body []byte) error {
+	what, ids, err := wire.DecodeWant(body)
+	if err != nil {
+		return err
+	}
+	if s.streams() || !s.described() {
+		return wire.Errorf("a want that is out of phase")
+	}
+	s.wanting = true
+	jobs, err := s.jobs(what, ids)
+	if err != nil {
+		return err
+	}
+	if s.desk.put(jobs) > wire.MaxWants {
+		return wire.Errorf("more than %d wants at once", wire.MaxWants)
+	}
+	return nil
+}
+
+func (s *session) jobs(what wire.Wanted, ids []uint64) ([]job, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	jobs := make([]job, len(ids))
+	for i, id := range ids {
+		dir, e := s.index.Entry(id)
+		if e == nil || e.Type != tree.File {
+			return nil, wire.Errorf("entry %d is wanted, which is no described file", id)
+		}
+		if !s.wanted[what-1].add(id) {
+			return nil, wire.Errorf("entry %d is wanted twice", id)
+		}
+		jobs[i] = job{id, what, dir, e}
+	}
+	return jobs, nil
+}
+
+func (s *session) finish(m *wire.Done) error {
+	if !s.described() || s.desk.unanswered() > 0 || s.asks.Len() > 0 {
+		return wire.Errorf("done before everything was answered")
+	}
+	s.done = m
+	return nil
+}
+
+// problem tells both sides that an entry failed; answers is the want that
+// this answers, or 0.
+func (s *session) problem(path, op string, err error, answers uint64) {
+	p := report.Problem{Path: path, Operation: op, Cause: report.Cause(err), Vanished: errors.Is(err, fs.ErrNotExist) || errors.Is(err, supply.ErrChanged)}
+	s.Problems.Add(p)
+	m := &wire.Problem{Path: []byte(p.Path), Operation: p.Operation, Cause: p.Cause, Vanished: p.Vanished, Answers: answers}
+	if err := s.conn.Write(wire.Encode(m)); err != nil {
+		s.fail(fault.With(fault.Lost, wire.Fault(err)))
+	}
+}

@@ -1,0 +1,245 @@
+// Package stage is the receiver's working directory, DIR/.sync-directory, and
+// the content in it that is verified and waits to be installed.
+//
+// Its law: nothing in it is visible to users of DIR until package apply
+// renames it, and everything in it belongs to the one receiver that holds the
+// lock. Leftovers of a run that was interrupted are taken up or cleared; the
+// directory is gone after a run that succeeded.
+package stage
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+// Names in the working directory.
+const (
+	pidName       = "pid"
+	idName        = "id"
+	filesName     = "stage"
+	displacedName = "displaced"
+)
+
+// Area is the working directory of one receiver.
+type Area struct {
+	// Files holds what is staged, under names that Next makes.
+	Files dirfs.Dir
+	// Displaced holds what a change of type has moved out of the way; it
+	// goes in the remove phase.
+	Displaced dirfs.Dir
+	// ID is a random number by which a sender knows that it looks at this
+	// very directory.
+	ID [16]byte
+	// Canon says which metadata the file system holds.
+	Canon tree.Canon
+	// Root is what the root was before this run touched it.
+	Root dirfs.Info
+	// Leftover says that an earlier run did not finish.
+	Leftover bool
+
+	root   dirfs.Dir
+	work   dirfs.Dir
+	syncFS bool // the file system can be made durable as a whole
+	noSync bool
+	seq    atomic.Uint64
+}
+
+// Open makes the working directory in root, or takes over what an earlier run
+// left. NoSync says that nothing needs to be durable.
+func Open(root dirfs.Dir, noSync bool) (*Area, error) {
+	a := &Area{root: root, noSync: noSync}
+	if err := a.open(); err != nil {
+		a.closeHandles()
+		return nil, fmt.Errorf("prepare %s: %w", tree.Reserved, err)
+	}
+	return a, nil
+}
+
+func (a *Area) open() (err error) {
+	if a.Root, err = a.root.Self(); err != nil {
+		return err
+	}
+	if a.work, a.Leftover, err = enter(a.root, tree.Reserved); err != nil {
+		return err
+	}
+	if a.Files, _, err = enter(a.work, filesName); err != nil {
+		return err
+	}
+	if a.Displaced, _, err = enter(a.work, displacedName); err != nil {
+		return err
+	}
+	rand.Read(a.ID[:])
+	if err := a.note(idName, a.ID[:]); err != nil {
+		return err
+	}
+	if err := a.note(pidName, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		return err
+	}
+	if a.Canon, err = a.probe(); err != nil {
+		return err
+	}
+	switch err := a.work.SyncFS(); {
+	case err == nil:
+		a.syncFS = true
+	case !errors.Is(err, errors.ErrUnsupported):
+		return err
+	}
+	// The root's own time is the user's, not ours.
+	return a.root.SetTime(a.Root.MTime)
+}
+
+// enter opens a directory of the area, making it when it is missing.
+func enter(in dirfs.Dir, name string) (d dirfs.Dir, existed bool, err error) {
+	err = in.Mkdir(name, 0o700)
+	existed = errors.Is(err, fs.ErrExist)
+	if err != nil && !existed {
+		return nil, false, err
+	}
+	d, err = in.OpenDir(name)
+	return d, existed, err
+}
+
+// note writes a small file of the area anew.
+func (a *Area) note(name string, content []byte) error {
+	if err := a.work.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := a.work.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, 0)
+	return errors.Join(err, f.Close())
+}
+
+// PID returns the process that a receiver's working directory in root names,
+// or 0. It is information only: the lock decides.
+func PID(root dirfs.Dir) int {
+	work, err := root.OpenDir(tree.Reserved)
+	if err != nil {
+		return 0
+	}
+	defer work.Close()
+	f, err := work.Open(pidName)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	b := make([]byte, 20)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return pid
+}
+
+// Next returns a name that is not in use in Files or Displaced, also not by
+// what an earlier run left.
+func (a *Area) Next() string {
+	return hex.EncodeToString(a.ID[:4]) + "-" + strconv.FormatUint(a.seq.Add(1), 36)
+}
+
+// SyncsEach reports whether every file and directory must be synced by
+// itself, since the file system cannot be synced as a whole.
+func (a *Area) SyncsEach() bool { return !a.syncFS && !a.noSync }
+
+// Barrier makes durable all that was written so far.
+func (a *Area) Barrier() error {
+	if a.noSync {
+		return nil
+	}
+	if a.syncFS {
+		return a.work.SyncFS()
+	}
+	return a.Files.Sync()
+}
+
+// SyncRoot makes the entries and the times of the root durable.
+func (a *Area) SyncRoot() error {
+	if a.noSync {
+		return nil
+	}
+	return a.root.Sync()
+}
+
+// Empty reports whether the root holds nothing but the working directory.
+func (a *Area) Empty() (bool, error) {
+	empty := true
+	err := a.root.Names(func(name []byte) bool {
+		empty = tree.IsReserved(string(name))
+		return empty
+	})
+	return empty, err
+}
+
+// Remove removes the working directory, which must hold nothing that is
+// staged or displaced any more.
+func (a *Area) Remove() error {
+	a.closeHandles()
+	err := a.inWork(func(work dirfs.Dir) error {
+		return errors.Join(
+			absent(work.Remove(pidName)), absent(work.Remove(idName)),
+			absent(work.RemoveDir(filesName)), absent(work.RemoveDir(displacedName)))
+	})
+	if err != nil {
+		return err
+	}
+	return absent(a.root.RemoveDir(tree.Reserved))
+}
+
+// Leave removes what says that this process works here, and keeps what is
+// staged or displaced for the next run; where nothing is, it removes the
+// working directory and gives the root back the time t.
+func (a *Area) Leave(t tree.Time) error {
+	a.closeHandles()
+	err := a.inWork(func(work dirfs.Dir) error {
+		// Directories that are not empty stay, which is the point.
+		_ = work.RemoveDir(filesName)
+		_ = work.RemoveDir(displacedName)
+		return errors.Join(absent(work.Remove(pidName)), absent(work.Remove(idName)))
+	})
+	if rerr := a.root.RemoveDir(tree.Reserved); rerr != nil && !isNotEmpty(rerr) {
+		err = errors.Join(err, absent(rerr))
+	}
+	return errors.Join(err, a.root.SetTime(t))
+}
+
+// inWork opens the working directory for one call.
+func (a *Area) inWork(f func(dirfs.Dir) error) error {
+	work, err := a.root.OpenDir(tree.Reserved)
+	if err != nil {
+		return absent(err)
+	}
+	defer work.Close()
+	return f(work)
+}
+
+func (a *Area) closeHandles() {
+	for _, d := range []*dirfs.Dir{&a.Files, &a.Displaced, &a.work} {
+		if *d != nil {
+			// A directory handle has nothing to lose.
+			_ = (*d).Close()
+			*d = nil
+		}
+	}
+}
+
+// absent takes an error that says that something is gone already for success.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

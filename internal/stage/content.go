@@ -1,0 +1,160 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// Put makes a new file of verified content, with its metadata, and returns
+// what the system says of it afterwards. On failure nothing is left.
+func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirfs.Info, error) {
+	f, err := in.Create(name)
+	if err != nil {
+		return dirfs.Info{}, err
+	}
+	if _, err := f.WriteAt(content, 0); err != nil {
+		return dirfs.Info{}, errors.Join(err, f.Close(), in.Remove(name))
+	}
+	return a.seal(f, in, name, m)
+}
+
+// seal gives a file that is complete its metadata and closes it.
+func (a *Area) seal(f dirfs.File, in dirfs.Dir, name string, m wire.Meta) (info dirfs.Info, err error) {
+	err = f.Chmod(m.Perm)
+	if err == nil {
+		err = f.SetTime(a.Canon.Time(m.MTime))
+	}
+	if err == nil && a.SyncsEach() {
+		err = f.Sync()
+	}
+	if err == nil {
+		info, err = f.Info()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return dirfs.Info{}, errors.Join(err, in.Remove(name))
+	}
+	return info, nil
+}
+
+// Copy makes a new file with the content of another one of the destination.
+func (a *Area) Copy(from dirfs.Dir, old string, in dirfs.Dir, name string, m wire.Meta) (dirfs.Info, error) {
+	src, err := from.Open(old)
+	if err != nil {
+		return dirfs.Info{}, err
+	}
+	defer src.Close()
+	f, err := in.Create(name)
+	if err != nil {
+		return dirfs.Info{}, err
+	}
+	n, err := io.Copy(io.NewOffsetWriter(f, 0), io.NewSectionReader(src, 0, m.Size))
+	if err == nil && n != m.Size {
+		err = errors.New("changed while it was copied")
+	}
+	if err != nil {
+		return dirfs.Info{}, errors.Join(err, f.Close(), in.Remove(name))
+	}
+	return a.seal(f, in, name, m)
+}
+
+// Large is a new file whose chunks come one by one, in about their order. Its
+// methods are safe for concurrent use.
+type Large struct {
+	area *Area
+	in   dirfs.Dir
+	name string
+	f    dirfs.File
+
+	mu       sync.Mutex // guards the rest
+	digests  []digest.Digest
+	received int64 // chunks
+	bytes    int64
+	short    int64 // index of the chunk that is not full, or -1
+}
+
+// ahead is how many chunks may be missing before one that came: the sender's
+// workers overtake each other, but not by more.
+const ahead = 1 << 10
+
+// Create makes a new file for chunks. In must be held until the file is
+// sealed or discarded.
+func (a *Area) Create(in dirfs.Dir, name string) (*Large, error) {
+	f, err := in.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Large{area: a, in: in, name: name, f: f, short: -1}, nil
+}
+
+// Write writes one verified chunk. An error that wraps wire.ErrProtocol says
+// that the chunk cannot belong there.
+func (l *Large) Write(c wire.Chunk) error {
+	if err := l.register(c); err != nil {
+		return err
+	}
+	if _, err := l.f.WriteAt(c.Content, int64(c.Index)*digest.ChunkSize); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.received++
+	l.bytes += int64(len(c.Content))
+	return nil
+}
+
+func (l *Large) register(c wire.Chunk) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.Index > uint64(l.received)+ahead {
+		return wire.Errorf("chunk %d of a file that has %d", c.Index, l.received)
+	}
+	for uint64(len(l.digests)) <= c.Index {
+		l.digests = append(l.digests, digest.Digest{})
+	}
+	if !l.digests[c.Index].IsZero() {
+		return wire.Errorf("chunk %d came twice", c.Index)
+	}
+	l.digests[c.Index] = c.Digest
+	if len(c.Content) < digest.ChunkSize {
+		if l.short >= 0 {
+			return wire.Errorf("two short chunks in one file")
+		}
+		l.short = int64(c.Index)
+	}
+	return nil
+}
+
+// Complete reports whether all chunks of a file of the given size are
+// written.
+func (l *Large) Complete(size int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.received >= digest.Chunks(size)
+}
+
+// Seal verifies the whole file, which is Complete, gives it its metadata and
+// closes it.
+func (l *Large) Seal(e wire.End) (dirfs.Info, error) {
+	n := digest.Chunks(e.Size)
+	if l.received != n || l.bytes != e.Size || l.short >= 0 && l.short != n-1 || digest.Content(l.digests) != e.Digest {
+		l.Discard()
+		return dirfs.Info{}, fmt.Errorf("%w: a file does not match its digest", wire.ErrProtocol)
+	}
+	return l.area.seal(l.f, l.in, l.name, e.Meta)
+}
+
+// Discard removes the file.
+func (l *Large) Discard() {
+	// It is void: what is not removed now is cleared with the stage.
+	_ = l.f.Close()
+	_ = l.in.Remove(l.name)
+}

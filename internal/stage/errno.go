@@ -1,0 +1,13 @@
+package stage
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+)
+
+// isNotEmpty reports whether a directory could not be removed because there
+// is something in it.
+func isNotEmpty(err error) bool {
+	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist)
+}

@@ -1,0 +1,145 @@
+package tree
+
+// Compare returns the plan that makes of the root have the root want. Both
+// may share directories, which are equal then. Times are compared as c says.
+//
+// Different means type, size, time, permission and link target. A file of
+// the same size is fetched only after its content was compared: when its time
+// is another, and when its time proves nothing.
+//
+// The roots' own metadata is not part of the plan: working in a directory
+// changes its time, so it is always set at the end.
+func Compare(have, want *Entry, c Canon) *Plan {
+	cmp := comparison{canon: c, plan: new(Plan)}
+	if have.Dir.Closed {
+		cmp.plan.Blocked = append(cmp.plan.Blocked, Step{Dir: want.Dir})
+		return cmp.plan
+	}
+	// An explicit stack, so that a deep tree costs heap and no stack.
+	cmp.stack = append(cmp.stack, pair{have.Dir, want.Dir})
+	for len(cmp.stack) > 0 {
+		p := cmp.stack[len(cmp.stack)-1]
+		cmp.stack = cmp.stack[:len(cmp.stack)-1]
+		cmp.directories(p.have, p.want)
+	}
+	return cmp.plan
+}
+
+// pair is a wanted directory and what is there, nil where it is new.
+type pair struct{ have, want *Dir }
+
+type comparison struct {
+	canon Canon
+	plan  *Plan
+	stack []pair
+}
+
+// directories compares the entries of two directories in one merge.
+func (c *comparison) directories(have, want *Dir) {
+	var there []Entry
+	if have != nil {
+		there = have.Entries
+	}
+	first := len(c.stack)
+	h := 0
+	for w := range want.Entries {
+		for h < len(there) && there[h].Name < want.Entries[w].Name {
+			c.remove(have, h, want)
+			h++
+		}
+		step := Step{Dir: want, Index: w}
+		if h < len(there) && there[h].Name == want.Entries[w].Name {
+			step.Have = &there[h]
+			h++
+		}
+		c.entry(step)
+	}
+	for ; h < len(there); h++ {
+		c.remove(have, h, want)
+	}
+	// The stack gives back the last first: turn, to go on in name order.
+	for i, j := first, len(c.stack)-1; i < j; i, j = i+1, j-1 {
+		c.stack[i], c.stack[j] = c.stack[j], c.stack[i]
+	}
+}
+
+func (c *comparison) remove(have *Dir, i int, want *Dir) {
+	s := Step{Kind: Remove, Dir: have, Index: i, Within: want, Have: &have.Entries[i]}
+	if s.Have.Type == Unknown {
+		c.plan.Blocked = append(c.plan.Blocked, s)
+		return
+	}
+	c.plan.Removals = append(c.plan.Removals, s)
+	c.plan.Removed += have.Entries[i].Entries()
+}
+
+// entry compares one wanted entry with what is there.
+func (c *comparison) entry(s Step) {
+	want, have := s.Entry(), s.Have
+	switch {
+	case want.Type == Opaque:
+	case have != nil && have.Type == Unknown:
+		c.plan.Blocked = append(c.plan.Blocked, s)
+	case have == nil:
+		c.put(s)
+	case have.Type != want.Type:
+		c.plan.Removed += have.Entries()
+		c.put(s)
+	case want.Type == Directory:
+		c.directory(s)
+	case want.Type == Link:
+		if have.Target != want.Target {
+			c.put(s)
+		} else if c.canon.LinkTimes && !c.sameTime(have, want) {
+			c.add(Touch, s)
+		}
+	case have.Size != want.Size:
+		c.put(s)
+	case have.Flags&Unproved != 0 || !c.sameTime(have, want):
+		c.fetch(Verify, s)
+	case have.Perm != want.Perm:
+		c.add(Touch, s)
+	}
+}
+
+// put plans something that is not there, or not of this kind.
+func (c *comparison) put(s Step) {
+	switch want := s.Entry(); want.Type {
+	case File:
+		c.fetch(Fetch, s)
+	case Link:
+		c.add(Point, s)
+	case Directory:
+		c.add(Make, s)
+		c.stack = append(c.stack, pair{nil, want.Dir})
+	}
+}
+
+func (c *comparison) fetch(k Kind, s Step) {
+	c.add(k, s)
+	c.plan.Files++
+	c.plan.Bytes += s.Entry().Size
+}
+
+func (c *comparison) directory(s Step) {
+	want, have := s.Entry(), s.Have
+	if have.Perm != want.Perm || !c.sameTime(have, want) {
+		c.add(Touch, s)
+	}
+	switch {
+	case want.Dir == have.Dir || want.Dir.Closed:
+	case have.Dir.Closed:
+		c.plan.Blocked = append(c.plan.Blocked, s)
+	default:
+		c.stack = append(c.stack, pair{have.Dir, want.Dir})
+	}
+}
+
+func (c *comparison) add(k Kind, s Step) {
+	s.Kind = k
+	c.plan.Steps = append(c.plan.Steps, s)
+}
+
+func (c *comparison) sameTime(a, b *Entry) bool {
+	return c.canon.Time(a.MTime()) == c.canon.Time(b.MTime())
+}

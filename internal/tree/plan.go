@@ -1,0 +1,110 @@
+package tree
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind says what a step of a plan does.
+type Kind uint8
+
+const (
+	// Make makes a directory.
+	Make Kind = 1 + iota
+	// Fetch gets a file's content from the source.
+	Fetch
+	// Verify compares a file's content with the source's: equal size does
+	// not prove it. What differs is fetched, the rest touched where needed.
+	Verify
+	// Point makes a link.
+	Point
+	// Touch sets metadata only.
+	Touch
+	// Remove removes an entry and all below it.
+	Remove
+)
+
+var kindNames = [...]string{Make: "make", Fetch: "fetch", Verify: "verify", Point: "link", Touch: "touch", Remove: "remove"}
+
+// String returns the verb for k.
+func (k Kind) String() string { return kindNames[k] }
+
+// Step is one thing to do.
+type Step struct {
+	Kind Kind
+	// Dir and Index say which entry it is about: of the wanted tree, for
+	// Remove of the one that is there.
+	Dir   *Dir
+	Index int
+	// Within is, for Remove, the wanted directory that loses the entry.
+	Within *Dir
+	// Have is what is there under that name now, or nil. Where its type is
+	// another it is displaced: it waits, out of the way, for the removals.
+	Have *Entry
+}
+
+// Entry returns the entry that the step is about.
+func (s *Step) Entry() *Entry { return &s.Dir.Entries[s.Index] }
+
+// Path returns the path of the entry that the step is about.
+func (s *Step) Path() string { return s.Dir.Join(s.Entry().Name) }
+
+// Displaces reports whether something of another type is in the way.
+func (s *Step) Displaces() bool { return s.Have != nil && s.Have.Type != s.Entry().Type }
+
+// Replaces reports whether the step puts other content under a name that
+// exists.
+func (s *Step) Replaces() bool {
+	return s.Have != nil && (s.Kind == Fetch || s.Kind == Point || s.Kind == Make)
+}
+
+// Plan says how to make one tree of another.
+type Plan struct {
+	// Steps come a directory before what is in it.
+	Steps []Step
+	// Removals come after all steps; each is the top of what goes.
+	Removals []Step
+	// Blocked are entries that could not be examined at the destination, so
+	// that it is not known what would have to be done.
+	Blocked []Step
+	// Removed counts the entries that go: those below removals and below
+	// what is displaced, each one.
+	Removed uint64
+	// Files and Bytes count what is fetched, taking every Verify for one.
+	Files uint64
+	Bytes int64
+}
+
+// Empty reports whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Steps)+len(p.Removals)+len(p.Blocked) == 0 }
+
+// String lists the plan, one step a line.
+func (p *Plan) String() string {
+	var b strings.Builder
+	for _, steps := range [][]Step{p.Steps, p.Removals} {
+		for i := range steps {
+			fmt.Fprintf(&b, "%s %q\n", steps[i].Kind, steps[i].Path())
+		}
+	}
+	return b.String()
+}
+
+// Entries returns how many entries e is: itself and all below it, as far as
+// they are known. It does not recurse.
+func (e *Entry) Entries() (n uint64) {
+	n = 1
+	if e.Dir == nil {
+		return n
+	}
+	for stack := []*Dir{e.Dir}; len(stack) > 0; {
+		d := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		n += uint64(len(d.Entries))
+		for i := range d.Entries {
+			if c := d.Entries[i].Dir; c != nil {
+				stack = append(stack, c)
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,117 @@
+// Package wire is the protocol between a sender and a receiver, version 1:
+// this page specifies it, the rest of the package encodes and decodes it.
+// Its law: every message is checked once, here, against limits that no
+// message can raise; past the door values are trusted. It fails with an
+// error that wraps ErrProtocol, which ends the session.
+//
+// # Transport
+//
+// Messages travel whole and in order over a Conn: one binary WebSocket message
+// each, subprotocol "sync-directory.v1", at most MaxMessage bytes, only
+// SmallMessage until both Hellos are through. Who listens and who dials has no
+// influence on what follows the Hellos.
+//
+// # Session
+//
+//	dialer → listener   Hello
+//	dialer ← listener   Hello, or a close that says why not
+//
+//	sender → receiver   Seal             root entry, digest and counts of the source
+//	sender ← receiver   Ask …            about directories whose digests differ
+//	sender → receiver   Listing …        until the receiver knows the whole source tree
+//	sender ← receiver   Want …           content, or digests of content
+//	sender → receiver   Pack, Chunk, End, Sums, Problem …   every want is answered once
+//	sender ← receiver   Problem …        entries that could not be written or removed
+//	sender ← receiver   Done             digest of the result, counts, outcome
+//	sender → receiver   Verdict          digest of what was sent, outcome; then close
+//
+// A receiver whose directory is empty says so in its Hello (empty). The sender
+// then streams without being asked: Listing messages in the order of the scan,
+// a parent before its children, with Pack, Chunk and End of every file in them
+// as if it had been wanted, then Seal; the receiver answers Done.
+//
+// Either side may end the session at any time by closing the connection with
+// code 4000 plus a fault code (package fault: the exit codes of the command)
+// and a reason in words; 4100 says that the listener is busy and to try again.
+// A message that is unknown, out of phase, or from the wrong side is fault 12.
+//
+// # No deadlock
+//
+// Both directions are read all the time. The sender takes Ask and Want into a
+// queue, never waiting for room to write while it does; the queue is bounded
+// because a receiver keeps at most MaxAsks questions and MaxWants wants
+// unanswered, and a sender ends a session that goes beyond. The receiver may
+// stop reading while its disk is slow: what it writes is read all the same, so
+// the sender's waiting ends when the disk's does.
+//
+// # Ids
+//
+// The root is entry 0. Every entry in a Listing has the next number, opaque
+// ones too, in the order of the bytes on the wire; both sides count. Ask,
+// Want and their answers name entries by number. A sender answers only for
+// numbers that it gave out, a receiver takes only answers that it wants.
+//
+// # Messages
+//
+//	byte 0   type
+//	byte 1   flags: bit 0 the rest is compressed (needs an ability, none in v1.0); others 0
+//	…        body
+//
+// Control messages are Protocol Buffers (control.proto): Hello, Seal, Problem,
+// Done, Verdict. Fields unknown to a reader are ignored, so that
+// they can grow. The bodies that come by the million are laid out by hand.
+// uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
+// form; name is uvarint length and bytes; a digest is 32 bytes (see package
+// digest). Every body has exactly one encoding.
+//
+//	Ask      one or more of
+//	           uvarint directory id, name from, name to, uvarint budget
+//	         The entries with from ≤ name < to ("" is no bound). A budget in bytes
+//	         bounds the answer, 0 asks for everything below, in full.
+//
+//	Listing  digest of the rest of the body
+//	         uvarint number of asks that are answered in full with this message
+//	         sections, one or more:
+//	           byte 1 entries | 2 ranges, uvarint directory id, name from, name to,
+//	           uvarint count, then as many
+//	           entries:  byte bits 0–2 tree.Type, 3 same time, 4 same permission, 5 digest, 6 closed
+//	                     uvarint bytes shared with the name before, name (the rest)
+//	                     [uvarint permission]   unless same as the entry before
+//	                     [varint seconds more than the entry before, uvarint nanoseconds]  unless same
+//	                     file: uvarint size; directory: [digest]; link: name target
+//	                     opaque: nothing after the name
+//	           ranges:   name where the range ends ("" in the last), uvarint entries in it, digest
+//	         An answer begins with the asked range: as entries when the budget holds
+//	         them, in one or several sections whose bounds join; else as ranges, whose
+//	         bounds join too. What is left of the budget goes to the directories in it.
+//
+//	Want     byte 1 content | 2 digest, then for every wanted file varint id minus the one before
+//
+//	Pack     digest of the rest of the body, then whole files, one after the other:
+//	           varint id minus the one before, meta, that many bytes of content
+//	         meta is uvarint permission, varint seconds, uvarint nanoseconds, uvarint size:
+//	         those of what was read, which stand for what the Listing said.
+//
+//	Chunk    digest of the content, uvarint id, uvarint index, byte kind (0 data; 1 hole, reserved), content
+//	         Chunk number index of a file: ChunkSize bytes, fewer in the last.
+//
+//	End      uvarint id, byte 0 complete | 1 again, then for complete: meta, content digest
+//	         After complete all chunks are there. Again: the file changed while it was
+//	         read; what came of it is void and it is sent anew.
+//
+//	Sums     for every file: varint id minus the one before, meta, content digest
+//
+// Types 16 to 31 are kept for what later minor versions add: signatures and
+// delta operations, reuse of other paths, authentication steps, and the
+// acknowledgement that resuming needs. Hello has the fields that negotiate
+// them: abilities, session id, nonce and proof.
+//
+// # Digests of trees
+//
+// A directory's digest is BLAKE3 over its entries in ascending order of their
+// names, opaque ones left out; it covers neither the directory's own name nor
+// its own time, so a renamed directory keeps it. Package tree specifies the
+// bytes. Times are first brought to what the receiver's file system holds (its
+// Hello says what that is). The root digest also covers the root's own
+// permission and time. A range's digest is the same over the entries in it.
+package wire

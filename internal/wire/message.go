@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/proto"
+)
+
+// Type is the first byte of a message.
+type Type byte
+
+// The types of messages. Numbers are never used again for anything else;
+// 16 to 31 are kept for what doc.go names.
+const (
+	TypeHello   Type = 1  // control, both ways
+	TypeSeal    Type = 3  // control, sender → receiver
+	TypeAsk     Type = 4  // receiver → sender
+	TypeListing Type = 5  // sender → receiver
+	TypeWant    Type = 6  // receiver → sender
+	TypePack    Type = 7  // sender → receiver
+	TypeChunk   Type = 8  // sender → receiver
+	TypeEnd     Type = 9  // sender → receiver
+	TypeSums    Type = 10 // sender → receiver
+	TypeProblem Type = 11 // control, both ways
+	TypeDone    Type = 12 // control, receiver → sender
+	TypeVerdict Type = 13 // control, sender → receiver
+)
+
+const (
+	// SmallMessage bounds all messages but those with content: Listing,
+	// Pack and Chunk.
+	SmallMessage = 64 << 10
+
+	// MaxAsks and MaxWants bound how many questions and wants a receiver
+	// may have unanswered.
+	MaxAsks  = 1 << 16
+	MaxWants = 1 << 16
+)
+
+// Split takes off the head of a message.
+func Split(message []byte) (Type, []byte, error) {
+	if len(message) < 2 {
+		return 0, nil, Errorf("message without a head")
+	}
+	t := Type(message[0])
+	if message[1] != 0 {
+		return 0, nil, Errorf("message type %d with unknown flags", t)
+	}
+	switch t {
+	case TypeListing, TypePack, TypeChunk:
+	default:
+		if len(message) > SmallMessage {
+			return 0, nil, Errorf("message type %d too long", t)
+		}
+	}
+	return t, message[2:], nil
+}
+
+func newMessage(t Type, capacity int) *Buffer {
+	b := NewBuffer(capacity)
+	b.Append(byte(t), 0)
+	return b
+}
+
+// encodeControl returns a control message.
+func encodeControl(t Type, m proto.Message) *Buffer {
+	b := newMessage(t, 2+proto.Size(m))
+	p, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(b.b, m)
+	if err != nil {
+		// Only invalid UTF-8 in a string field can be the reason, and
+		// every string is made valid where it is set.
+		panic("wire: " + err.Error())
+	}
+	b.set(p)
+	return b
+}
