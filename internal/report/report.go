@@ -130,3 +130,8 @@ func Cause(err error) string {
 		err = inner
 	}
 }
+
+// Sum returns a number that grows with every step forward.
+func (c *Counters) Sum() int64 {
+	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load()
+}

@@ -199,6 +199,9 @@ func (a *Area) Remove() error {
 	return absent(a.root.RemoveDir(tree.Reserved))
 }
 
+// Gone reports whether the working directory was removed, or left.
+func (a *Area) Gone() bool { return a.work == nil }
+
 // Leave removes what says that this process works here, and keeps what is
 // staged or displaced for the next run; where nothing is, it removes the
 // working directory and gives the root back the time t.

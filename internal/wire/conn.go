@@ -55,6 +55,17 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("connection closed by the peer (%d)", e.Code)
 }
 
+// Admitter is a Conn that keeps messages small, SmallMessage at most, until
+// Admit is called: a stranger does not get a megabyte of memory. The handshake
+// calls it when the peer's Hello was accepted.
+type Admitter interface {
+	Admit()
+}
+
+// ErrFraming is what the error of Read wraps when the peer broke the rules of
+// the transport itself, or sent a message over the limit.
+var ErrFraming = errors.New("the peer broke the rules of WebSocket")
+
 // ErrClosed is what Read and Write return after this side closed.
 var ErrClosed = errors.New("connection closed")
 
@@ -81,7 +92,7 @@ const maxReason = 123
 // Fault returns what an error of a Conn means for the run: what the peer said
 // when it ended the session, otherwise that the connection was lost.
 func Fault(err error) error {
-	if err == nil || errors.Is(err, ErrProtocol) {
+	if err == nil || errors.Is(err, ErrProtocol) || errors.Is(err, ErrFraming) {
 		return fault.With(fault.Protocol, err)
 	}
 	c := (*CloseError)(nil)

@@ -20,17 +20,21 @@ func Greet(c Conn, mine *Hello) (*Hello, error) {
 	if err != nil {
 		return nil, err
 	}
-	return peer, fits(mine, peer)
+	if err := fits(mine, peer); err != nil {
+		return nil, err
+	}
+	admit(c)
+	return peer, nil
 }
 
 // Welcome opens a session as the listener: it reads the dialer's Hello, which
-// admit answers or refuses with an error that the dialer is told.
-func Welcome(c Conn, admit func(peer *Hello) (*Hello, error)) (*Hello, error) {
+// answer answers or refuses with an error that the dialer is told.
+func Welcome(c Conn, answer func(peer *Hello) (*Hello, error)) (*Hello, error) {
 	peer, err := readHello(c)
 	if err != nil {
 		return nil, err
 	}
-	mine, err := admit(peer)
+	mine, err := answer(peer)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +44,15 @@ func Welcome(c Conn, admit func(peer *Hello) (*Hello, error)) (*Hello, error) {
 	if err := c.Write(Encode(mine)); err != nil {
 		return nil, Fault(err)
 	}
+	admit(c)
 	return peer, nil
+}
+
+// admit lets long messages come.
+func admit(c Conn) {
+	if a, ok := c.(Admitter); ok {
+		a.Admit()
+	}
 }
 
 func readHello(c Conn) (*Hello, error) {

@@ -1,0 +1,194 @@
+package syncdirectory
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// endpoint is one end of a connection in one role: what the code that
+// connects needs of a sender or a receiver.
+type endpoint interface {
+	// options returns the options with defaults.
+	options() Options
+	// hello says who this end is. It is asked for each session anew.
+	hello() (*wire.Hello, error)
+	// session carries out one session and closes the connection.
+	session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, run *run) error
+}
+
+// run is what one session reports to.
+type run struct {
+	Options
+	problems *report.Problems
+	result   Result
+}
+
+// withDefaults fills in what the zero value leaves open.
+func (o Options) withDefaults() Options {
+	if o.Transfers <= 0 {
+		o.Transfers = max(2, min(4, runtime.GOMAXPROCS(0)))
+	}
+	if o.Checkers <= 0 {
+		o.Checkers = max(2, min(8, runtime.GOMAXPROCS(0)))
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Counters == nil {
+		o.Counters = new(Counters)
+	}
+	return o
+}
+
+// newHello returns what both roles say of themselves.
+func newHello(role wire.Role, o Options) *wire.Hello {
+	session := make([]byte, 16)
+	rand.Read(session)
+	return &wire.Hello{
+		Version:    wire.Version,
+		VersionMin: wire.Version,
+		Role:       role,
+		Program:    "sync-directory " + Version,
+		Session:    session,
+		Checksum:   o.Checksum,
+		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty},
+	}
+}
+
+// carry leads one session from the Hellos to its end, and returns its result
+// with the error that says the same.
+func carry(ctx context.Context, e endpoint, conn wire.Conn, mine, peer *wire.Hello) (Result, error) {
+	o := e.options()
+	r := &run{Options: o, problems: report.NewProblems(o.OnProblem)}
+	o.Log.Debug("session begins", "peer", report.Clip(peer.Program, 100), "role", peer.Role.String())
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := watch(ctx, cancel, o)
+	start := time.Now()
+	err := e.session(ctx, conn, mine, peer, r)
+	stop()
+	cancel(nil)
+	r.result.Elapsed = time.Since(start)
+	r.result.Sent, r.result.Received = conn.Counters()
+	r.result.Problems, r.result.Failed = r.problems.All()
+	r.result.Code = fault.Worse(fault.Of(err, fault.Lost), r.problems.Code())
+	if r.result.Code != fault.OK {
+		r.result.Digest = ""
+	}
+	if err == nil && r.result.Code != fault.OK {
+		err = fault.New(r.result.Code, "%s", r.result.Code)
+	}
+	o.Log.Debug("session ended", "code", r.result.Code.String(), "elapsed", r.result.Elapsed)
+	return r.result, err
+}
+
+// watch cancels a session in which nothing moves for o.Timeout, and returns
+// what ends the watching.
+func watch(ctx context.Context, cancel context.CancelCauseFunc, o Options) (stop func()) {
+	if o.Timeout <= 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(max(o.Timeout/10, time.Millisecond))
+		defer tick.Stop()
+		last, since := o.Counters.Sum(), time.Now()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				if sum := o.Counters.Sum(); sum != last {
+					last, since = sum, now
+				} else if now.Sub(since) >= o.Timeout {
+					cancel(fault.New(fault.Timeout, "no progress for %v", o.Timeout))
+					return
+				}
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// Local mirrors the directory of s into the one of r, in this process and
+// through the same code.
+func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
+	from, err := s.open()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	defer from.close()
+	to, err := r.open()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	defer to.close()
+	return local(ctx, from, to)
+}
+
+// outcome is what one end of a local session returns.
+type outcome struct {
+	result Result
+	err    error
+}
+
+func local(ctx context.Context, from, to endpoint) (Result, error) {
+	a, b := newPipe()
+	given := make(chan outcome, 1)
+	go func() {
+		result, err := dialed(ctx, from, a)
+		given <- outcome{result, err}
+	}()
+	mine, peer, err := welcome(to, b, func() error { return nil })
+	if err != nil {
+		wire.CloseWith(b, err)
+		return Result{Code: CodeOf(err)}, errors.Join(err, (<-given).err)
+	}
+	result, err := carry(ctx, to, b, mine, peer)
+	sent := <-given
+	if err == nil {
+		err = sent.err
+	}
+	result.Code = fault.Worse(result.Code, fault.Of(err, fault.Lost))
+	return result, err
+}
+
+// dialed carries out a session on a connection that this end has dialled.
+func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
+	mine, err := e.hello()
+	var peer *wire.Hello
+	if err == nil {
+		stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, context.Cause(ctx)) })
+		peer, err = wire.Greet(conn, mine)
+		stop()
+	}
+	if err != nil {
+		wire.CloseWith(conn, err)
+		return Result{Code: CodeOf(err)}, err
+	}
+	return carry(ctx, e, conn, mine, peer)
+}
+
+// welcome answers the Hello of a peer that has dialled, if claim lets it have
+// the session.
+func welcome(e endpoint, conn wire.Conn, claim func() error) (mine, peer *wire.Hello, err error) {
+	peer, err = wire.Welcome(conn, func(*wire.Hello) (*wire.Hello, error) {
+		if err := claim(); err != nil {
+			return nil, err
+		}
+		mine, err = e.hello()
+		return mine, err
+	})
+	return mine, peer, err
+}

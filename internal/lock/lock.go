@@ -1,0 +1,32 @@
+// Package lock keeps a directory to one receiver.
+//
+// Its law: the lock is the system's, on the directory itself, so it ends with
+// the process that holds it, however that ends. It fails with ErrHeld when
+// another process holds it.
+package lock
+
+import (
+	"errors"
+	"os"
+)
+
+// ErrHeld says that another process holds the lock.
+var ErrHeld = errors.New("in use by another receiver")
+
+// Lock is a lock that is held.
+type Lock struct{ f *os.File }
+
+// Acquire locks the directory at path, at once or not at all.
+func Acquire(path string) (*Lock, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Lock{f}, nil
+}
+
+// Release gives the lock back.
+func (l *Lock) Release() error { return l.f.Close() }

@@ -1,0 +1,13 @@
+//go:build !unix && !windows
+
+package lock
+
+import (
+	"errors"
+	"os"
+)
+
+func open(path string) (*os.File, error) { return os.Open(path) }
+
+// lock refuses: a system without locks cannot keep the promise.
+func lock(*os.File) error { return errors.ErrUnsupported }

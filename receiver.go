@@ -1,0 +1,186 @@
+package syncdirectory
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/lock"
+	"github.com/sync-directory/sync-directory/internal/receiver"
+	"github.com/sync-directory/sync-directory/internal/stage"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// Receiver takes a directory.
+type Receiver struct {
+	// Dir is the directory that becomes equal to the source. It is made
+	// when it is missing. It may be reached through links; below it none is
+	// followed. It is locked: a second receiver fails.
+	Dir string
+	// ForceRoot allows Dir to be the root of the file system or the home
+	// directory.
+	ForceRoot bool
+	// NoFsync leaves it to the system when the result becomes durable: a
+	// power cut shortly after may lose it.
+	NoFsync bool
+	Options
+}
+
+// Dial connects to a sender that listens at a ws or wss URL, and mirrors.
+func (r *Receiver) Dial(ctx context.Context, url string, o DialOptions) (Result, error) {
+	to, err := r.open()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	result, err := dial(ctx, to, url, o)
+	return closing(to, result, err)
+}
+
+// Listen waits for a sender and mirrors.
+func (r *Receiver) Listen(ctx context.Context, o ListenOptions) (Result, error) {
+	to, err := r.open()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	result, err := listen(ctx, to, o)
+	return closing(to, result, err)
+}
+
+// closing closes a taker. What fails then counts if nothing did before.
+func closing(to *taker, result Result, err error) (Result, error) {
+	if cerr := to.close(); err == nil && cerr != nil {
+		err = fault.New(fault.Disk, "leave %s: %w", to.Dir, cerr)
+		result.Code = fault.Disk
+	}
+	return result, err
+}
+
+// taker is a Receiver whose directory is open and locked.
+type taker struct {
+	Receiver
+	root dirfs.Dir
+	lock *lock.Lock
+	area *stage.Area // nil between sessions, when the last one succeeded
+}
+
+func (r *Receiver) open() (*taker, error) {
+	path, err := r.prepare()
+	if err != nil {
+		return nil, fault.With(fault.Path, err)
+	}
+	t := &taker{Receiver: *r}
+	t.Options = t.withDefaults()
+	if t.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
+		return nil, fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
+	}
+	if err := t.enter(path); err != nil {
+		return nil, errors.Join(err, t.root.Close())
+	}
+	return t, nil
+}
+
+// enter takes the lock and makes the working directory.
+func (t *taker) enter(path string) (err error) {
+	t.lock, err = lock.Acquire(path)
+	if errors.Is(err, lock.ErrHeld) {
+		if pid := stage.PID(t.root); pid > 0 {
+			return fault.New(fault.Path, "destination %s: %w, process %d", t.Dir, err, pid)
+		}
+	}
+	if err != nil {
+		return fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
+	}
+	if err := t.work(); err != nil {
+		return errors.Join(err, t.lock.Release())
+	}
+	return nil
+}
+
+// work makes the working directory if it is not there.
+func (t *taker) work() (err error) {
+	if t.area == nil {
+		if t.area, err = stage.Open(t.root, t.NoFsync); err != nil {
+			return fault.New(fault.Path, "destination %s: %w", t.Dir, err)
+		}
+	}
+	return nil
+}
+
+// prepare makes the directory if it is missing and returns its path without
+// links.
+func (r *Receiver) prepare() (string, error) {
+	if r.Dir == "" {
+		return "", errors.New("destination: no directory given")
+	}
+	if _, err := os.Lstat(r.Dir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+			return "", fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
+		}
+	}
+	path, err := resolve(r.Dir)
+	if err != nil {
+		return "", fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
+	}
+	if r.ForceRoot {
+		return path, nil
+	}
+	if path == filepath.Dir(path) {
+		return "", fault.New(fault.Path, "destination %s is the root of the file system: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir)
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		if home, err = filepath.EvalSymlinks(home); err == nil && home == path {
+			return "", fault.New(fault.Path, "destination %s is your home directory: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir)
+		}
+	}
+	return path, nil
+}
+
+// close leaves the directory: nothing of the working directory stays but what
+// is staged for the next run.
+func (t *taker) close() error {
+	var err error
+	if t.area != nil {
+		err = t.area.Leave(t.area.Root.MTime)
+	}
+	return errors.Join(err, t.lock.Release(), t.root.Close())
+}
+
+func (t *taker) options() Options { return t.Options }
+
+func (t *taker) hello() (*wire.Hello, error) {
+	if err := t.work(); err != nil {
+		return nil, err
+	}
+	empty, err := t.area.Empty()
+	if err != nil {
+		return nil, fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
+	}
+	h := newHello(wire.Role_RECEIVER, t.Options)
+	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon)}
+	return h, nil
+}
+
+func (t *taker) session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, r *run) error {
+	handles := dirfs.NewHandles(t.root, dirfs.DefaultHandles())
+	defer handles.Close()
+	result, err := receiver.Run(ctx, conn, peer, t.area, handles, mine.Destination.Empty, receiver.Options{
+		Policy:    receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty},
+		Checksum:  t.Checksum,
+		Transfers: t.Transfers,
+		Checkers:  t.Checkers,
+		Log:       t.Log,
+		Counters:  t.Counters,
+		Problems:  r.problems,
+	})
+	if t.area.Gone() {
+		t.area = nil
+	}
+	r.result.Digest = result.Digest.String()
+	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)
+	r.result.Compared = result.Verified
+	return err
+}

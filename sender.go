@@ -1,0 +1,139 @@
+package syncdirectory
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/sender"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// Sender gives a directory.
+type Sender struct {
+	// Dir is the directory, whose contents are mirrored. It may be reached
+	// through links; below it none is followed.
+	Dir string
+	// Links mirrors symbolic links as links. Without it they are skipped,
+	// and what the destination has in their places is left alone.
+	Links bool
+	Options
+}
+
+// Dial connects to a receiver that listens at a ws or wss URL, and mirrors.
+func (s *Sender) Dial(ctx context.Context, url string, o DialOptions) (Result, error) {
+	from, err := s.open()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	defer from.close()
+	return dial(ctx, from, url, o)
+}
+
+// Listen waits for a receiver and mirrors.
+func (s *Sender) Listen(ctx context.Context, o ListenOptions) (Result, error) {
+	from, err := s.open()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	defer from.close()
+	return listen(ctx, from, o)
+}
+
+// giver is a Sender whose directory is open.
+type giver struct {
+	Sender
+	path string // without links
+	root dirfs.Dir
+}
+
+func (s *Sender) open() (*giver, error) {
+	path, err := resolve(s.Dir)
+	if err != nil {
+		return nil, fault.New(fault.Path, "source %s: %w", s.Dir, cause(err))
+	}
+	root, err := dirfs.OpenRoot(path, dirfs.Options{CrossMounts: true})
+	if err != nil {
+		return nil, fault.New(fault.Path, "source %s: %w", s.Dir, cause(err))
+	}
+	g := &giver{Sender: *s, path: path, root: root}
+	g.Options = g.withDefaults()
+	return g, nil
+}
+
+func (g *giver) close() {
+	// A directory handle has nothing to lose.
+	_ = g.root.Close()
+}
+
+func (g *giver) options() Options { return g.Options }
+
+func (g *giver) hello() (*wire.Hello, error) {
+	return newHello(wire.Role_SENDER, g.Options), nil
+}
+
+func (g *giver) session(ctx context.Context, conn wire.Conn, _, peer *wire.Hello, r *run) error {
+	handles := dirfs.NewHandles(g.root, dirfs.DefaultHandles())
+	defer handles.Close()
+	result, err := sender.Run(ctx, conn, peer, handles, sender.Options{
+		Links:     g.Links,
+		Transfers: g.Transfers,
+		Checkers:  g.Checkers,
+		Above:     destinationsAbove(g.path),
+		Log:       g.Log,
+		Counters:  g.Counters,
+		Problems:  r.problems,
+	})
+	r.result.Digest = result.Digest.String()
+	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)
+	return err
+}
+
+// destinationsAbove returns the ids of receivers that work in a directory
+// that path is in.
+func destinationsAbove(path string) (ids [][]byte) {
+	for parent := filepath.Dir(path); parent != path; path, parent = parent, filepath.Dir(parent) {
+		root, err := dirfs.OpenRoot(parent, dirfs.Options{})
+		if err != nil {
+			continue // what cannot be read is no destination of ours
+		}
+		if id := sender.ReadID(root, tree.Reserved); id != nil {
+			ids = append(ids, id)
+		}
+		_ = root.Close() // nothing to lose
+	}
+	return ids
+}
+
+// resolve returns the absolute path of an existing directory without links.
+func resolve(dir string) (string, error) {
+	if dir == "" {
+		return "", errors.New("no directory given")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	path, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	return path, err
+}
+
+// cause drops the operation and the path that the system's errors repeat.
+func cause(err error) error {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
