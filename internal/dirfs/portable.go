@@ -43,6 +43,14 @@ const swapTries = 8
 
 // openPortable opens a root.
 func openPortable(path string, o Options) (Dir, error) {
+	// os.OpenRoot would wait on a FIFO before it found that it is none.
+	fi, err := os.Stat(path)
+	if err == nil && !fi.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return nil, fail("open", path, err)
+	}
 	r, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fail("open", path, err)

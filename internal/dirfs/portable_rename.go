@@ -1,12 +1,13 @@
 package dirfs
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
 
-// os.Root renames within one Root only, while a Dir is a Root each. Within
-// one Dir that is enough. Between two of them:
+// os.Root renames within one Root only, while a Dir is a Root each:
 //
 //   - Where the system has renameat, it is called with the descriptors of
 //     both directories. That is as sound as on Linux, also after a directory
@@ -38,12 +39,30 @@ func (d *portableDir) Rename(name string, to Dir, newName string) error {
 // rename picks the way.
 func (d *portableDir) rename(name string, to *portableDir, newName string) error {
 	switch {
-	case d == to:
-		return d.root.Rename(name, newName)
 	case !d.pathBound():
 		return renameBetween(d.root, name, to.root, newName)
+	case d == to:
+		return renameIn(d.root, name, newName)
 	}
 	return d.renameByPath(name, to, newName)
+}
+
+// renameIn renames within one Root, also onto an empty directory, which
+// Rename of package os refuses.
+func renameIn(r *os.Root, from, to string) error {
+	err := r.Rename(from, to)
+	if !errors.Is(err, fs.ErrExist) || from == to {
+		return err
+	}
+	for _, name := range []string{from, to} {
+		if fi, e := r.Lstat(name); e != nil || !fi.IsDir() {
+			return err
+		}
+	}
+	if err := r.Remove(to); err != nil { // one that holds something stays
+		return err
+	}
+	return r.Rename(from, to)
 }
 
 // pathBound reports whether d is of use only as long as no directory above it
@@ -66,7 +85,7 @@ func (d *portableDir) renameByPath(name string, to *portableDir, newName string)
 	if err != nil {
 		return err
 	}
-	return d.top.root.Rename(from+name, into+newName)
+	return renameIn(d.top.root, from+name, into+newName)
 }
 
 // where returns d's path below the top with a slash at its end, after making
