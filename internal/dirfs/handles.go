@@ -23,17 +23,6 @@ type Handles struct {
 	open   int     // handles that are open or being opened
 }
 
-// holding is a handle that is held or being opened.
-type holding struct {
-	key        *tree.Dir
-	users      int
-	forgotten  bool          // close it when the last user is gone
-	ready      chan struct{} // closed when dir or err is set; nil if at once
-	dir        Dir           // fixed once ready is closed
-	err        error         // fixed once ready is closed
-	prev, next *holding      // neighbours among the idle; nil when in use
-}
-
 // place is where a directory is that is not where its tree says.
 type place struct {
 	parent Dir
@@ -161,11 +150,6 @@ func (h *Handles) nearest(d *tree.Dir) ([]*tree.Dir, *holding) {
 	return path, given(h.root)
 }
 
-// given returns a holding of a handle that is not ours to close.
-func given(d Dir) *holding {
-	return &holding{dir: d, users: 1}
-}
-
 // enter returns the holding of d with a user more. Unless somebody else does,
 // it opens d below parent.
 func (h *Handles) enter(d *tree.Dir, parent Dir) *holding {
@@ -285,21 +269,6 @@ func within(d, top *tree.Dir) bool {
 	return false
 }
 
-// wait waits until the holding is ready.
-func (e *holding) wait() (Dir, error) {
-	if e.ready != nil {
-		<-e.ready
-	}
-	return e.dir, e.err
-}
-
-// close closes the handle of a holding that left the table; nil is none.
-func (e *holding) close() {
-	if e != nil && e.dir != nil {
-		_ = e.dir.Close() // nothing was written through it
-	}
-}
-
 // useLocked adds a user.
 func (h *Handles) useLocked(e *holding) {
 	if e.users == 0 {
@@ -335,16 +304,4 @@ func (h *Handles) dropLocked(e *holding) {
 	}
 	delete(h.held, e.key)
 	h.open--
-}
-
-// insert puts e at the end of the ring that begins at r: the newest.
-func (r *holding) insert(e *holding) {
-	e.prev, e.next = r.prev, r
-	r.prev.next, r.prev = e, e
-}
-
-// unlink takes e out of its ring.
-func (e *holding) unlink() {
-	e.prev.next, e.next.prev = e.next, e.prev
-	e.prev, e.next = nil, nil
 }

@@ -1,4 +1,4 @@
-//go:build linux && (amd64 || arm64 || loong64 || mips64 || mips64le || ppc64 || ppc64le || riscv64 || s390x)
+//go:build linux && (amd64 || arm64 || ppc64 || ppc64le || riscv64 || s390x)
 
 package dirfs
 
@@ -6,9 +6,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sync-directory/sync-directory/internal/tree"
 )
+
+// The kernels of these processors fill unix.Stat_t as it is.
 
 // fstatAt examines the NUL-terminated name at p, a link itself.
 func fstatAt(fd int, p *byte, st *unix.Stat_t) error {
@@ -22,9 +22,4 @@ func fstatAt(fd int, p *byte, st *unix.Stat_t) error {
 			return e
 		}
 	}
-}
-
-// timespec returns t as the kernel takes it.
-func timespec(t tree.Time) (unix.Timespec, error) {
-	return unix.Timespec{Sec: t.Sec, Nsec: int64(t.Nsec)}, nil
 }

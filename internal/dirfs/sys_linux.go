@@ -105,11 +105,10 @@ func utimens(fd int, p *byte, t tree.Time, flags uintptr) error {
 	if err := checkTime(t); err != nil {
 		return err
 	}
-	m, err := timespec(t)
-	if err != nil {
-		return err
+	ts := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {}}
+	if !fits(&ts[1].Sec, t.Sec) || !fits(&ts[1].Nsec, int64(t.Nsec)) {
+		return unix.EOVERFLOW // on a 32-bit system, from 2038 on
 	}
-	ts := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, m}
 	for {
 		_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), uintptr(unsafe.Pointer(p)),
 			uintptr(unsafe.Pointer(&ts)), flags, 0, 0)
@@ -120,6 +119,13 @@ func utimens(fd int, p *byte, t tree.Time, flags uintptr) error {
 			return e
 		}
 	}
+}
+
+// fits sets a field that is as wide as the processor's word, and reports
+// whether it holds v.
+func fits[T int32 | int64](field *T, v int64) bool {
+	*field = T(v)
+	return int64(*field) == v
 }
 
 // statInfo translates what the kernel says.

@@ -42,8 +42,8 @@ func TestCreateIsExclusive(t *testing.T) {
 
 func TestExactBits(t *testing.T) {
 	for _, umask := range []int{0o022, 0o077, 0o777, 0} {
-		old := syscall.Umask(umask)
 		everywhere(t, func(p *place) {
+			defer syscall.Umask(syscall.Umask(umask))
 			for _, perm := range []uint16{0o700, 0o755, 0o777, 0o1777, 0o555, 0o2755, 0} {
 				if err := p.Mkdir("dir", perm); err != nil {
 					// Without fchmodat2 a directory that nobody may open
@@ -68,7 +68,6 @@ func TestExactBits(t *testing.T) {
 				}
 			}
 		})
-		syscall.Umask(old)
 	}
 }
 
