@@ -90,7 +90,8 @@ func (h *Handles) Release(d *tree.Dir) {
 
 // Place says that, until further notice, d is not where its Parent and Name
 // say but at name in parent: a new tree that is built aside, or one that was
-// moved out of the way. The caller keeps parent open until Settle or Forget.
+// moved out of the way. The caller keeps parent open until Settle or Forget,
+// and acquires nothing below d while it is renamed. The root has no place.
 func (h *Handles) Place(d *tree.Dir, parent Dir, name string) {
 	h.moved(d, func() { h.places[d] = place{parent, name} })
 }
@@ -103,7 +104,7 @@ func (h *Handles) Settle(d *tree.Dir) {
 }
 
 // Forget drops the handle and the place of d, which is about to be removed.
-// The handle of a d that is in use is closed on Release.
+// The handle of a d that is in use is closed on its last Release.
 func (h *Handles) Forget(d *tree.Dir) {
 	h.mu.Lock()
 	delete(h.places, d)

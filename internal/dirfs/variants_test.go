@@ -57,7 +57,14 @@ type place struct {
 
 // everywhere runs a test on every variant.
 func everywhere(t *testing.T, test func(p *place)) {
-	for _, v := range variants() {
+	t.Helper()
+	on(t, variants(), test)
+}
+
+// on runs a test on some variants, each with an empty directory of its own.
+func on(t *testing.T, some []variant, test func(p *place)) {
+	t.Helper()
+	for _, v := range some {
 		t.Run(v.name, func(t *testing.T) {
 			path := t.TempDir()
 			d := must(v.open(path, dirfs.Options{}))(t)
