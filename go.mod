@@ -2,7 +2,10 @@ module github.com/sync-directory/sync-directory
 
 go 1.26.6
 
-require github.com/zeebo/blake3 v0.2.4
+require (
+	github.com/zeebo/blake3 v0.2.4
+	golang.org/x/sys v0.49.0
+)
 
 require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect

@@ -11,9 +11,10 @@
 // the *at calls) and portable (os.Root, one for each held directory). Both
 // pass the same tests on Linux.
 //
-// Errors wrap the system's own, so errors.Is works with fs.ErrNotExist,
-// syscall.ENOSPC and the like. They name the operation and the one component
-// that the call was given; the caller knows the path.
+// Errors are *fs.PathError around the system's own, so errors.Is works with
+// fs.ErrNotExist, syscall.ENOSPC and the like. They name the operation and
+// the one component that the call was given, or "." for the directory itself;
+// the caller knows the path.
 package dirfs
 
 import (
@@ -28,8 +29,9 @@ var (
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrMount says that OpenDir met another file system.
 	ErrMount = errors.New("is a mount point")
-	// ErrReplaced says that a directory is not the one that it was.
-	ErrReplaced = errors.New("directory was replaced by another")
+	// ErrReplaced says that something, mostly a directory, is not the one
+	// that it was.
+	ErrReplaced = errors.New("was replaced by another")
 )
 
 // Info is what the system knows of an entry, without following links.
@@ -74,7 +76,7 @@ type Dir interface {
 	// file system is ErrMount, unless the root allows crossing.
 	OpenDir(name string) (Dir, error)
 	// Open opens a regular file for reading, and never waits: anything else
-	// is ErrNotRegular, a link is ELOOP.
+	// is ErrNotRegular and is not opened, a link is ELOOP.
 	Open(name string) (File, error)
 	// ReadLink returns a link's target as it stands.
 	ReadLink(name string) (string, error)
@@ -98,7 +100,8 @@ type Dir interface {
 	// RemoveDir removes an empty directory.
 	RemoveDir(name string) error
 	// SetLinkTime sets the modification time of a link itself. It fails
-	// with errors.ErrUnsupported where the system cannot.
+	// with errors.ErrUnsupported where the system cannot, and with EINVAL
+	// where name is no link.
 	SetLinkTime(name string, t tree.Time) error
 	// Chmod sets the directory's own permission bits.
 	Chmod(perm uint16) error
@@ -125,7 +128,8 @@ type File interface {
 	ReadAt(p []byte, off int64) (int, error)
 	// WriteAt writes as io.WriterAt does.
 	WriteAt(p []byte, off int64) (int, error)
-	// Info examines the open file.
+	// Info examines the open file. The first Info after Open, with no other
+	// call between, may be what Open itself saw.
 	Info() (Info, error)
 	// Truncate sets the file's size.
 	Truncate(size int64) error

@@ -1,0 +1,121 @@
+package dirfs
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+// linuxDir is a Dir over a held file descriptor.
+type linuxDir struct {
+	fd     int
+	shared *linuxRoot
+
+	mu     sync.Mutex // held while fd's own position is used by a listing
+	listed bool       // whether the position may have moved; guarded by mu
+}
+
+// linuxRoot is what all handles below one root share.
+type linuxRoot struct {
+	cross   bool
+	plain   atomic.Bool // openat2 is known to be missing or forbidden
+	buffers sync.Pool   // of *[listBuffer]byte
+}
+
+// openNative opens a root.
+func openNative(path string, o Options) (Dir, error) {
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, fail("open", path, err)
+	}
+	r := &linuxRoot{cross: o.CrossMounts}
+	r.buffers.New = func() any { return new([listBuffer]byte) }
+	return &linuxDir{fd: fd, shared: r}, nil
+}
+
+// named makes a call on a name, which it checks first.
+func (d *linuxDir) named(op string, trap uintptr, name string, a3, a4 uintptr) (int, error) {
+	if err := tree.CheckName(name); err != nil {
+		return -1, fail(op, name, err)
+	}
+	r, e := at(trap, d.fd, name, a3, a4)
+	if e != 0 {
+		return -1, fail(op, name, e)
+	}
+	return r, nil
+}
+
+// Stat implements Dir.
+func (d *linuxDir) Stat(name string) (Info, error) {
+	if err := tree.CheckName(name); err != nil {
+		return Info{}, fail("stat", name, err)
+	}
+	var st unix.Stat_t
+	if err := statAt(d.fd, name, &st); err != nil {
+		return Info{}, fail("stat", name, err)
+	}
+	return statInfo(&st), nil
+}
+
+// Self implements Dir.
+func (d *linuxDir) Self() (Info, error) {
+	var st unix.Stat_t
+	if err := fstat(d.fd, &st); err != nil {
+		return Info{}, fail("stat", "", err)
+	}
+	return statInfo(&st), nil
+}
+
+// ReadLink implements Dir.
+func (d *linuxDir) ReadLink(name string) (string, error) {
+	if err := tree.CheckName(name); err != nil {
+		return "", fail("readlink", name, err)
+	}
+	// One byte more than a target can have, so that a full buffer would be
+	// a target that was cut; no file system of Linux makes one.
+	var buf [tree.MaxTarget + 1]byte
+	n, err := readLinkAt(d.fd, name, buf[:])
+	if err == nil && n == len(buf) {
+		err = unix.ENAMETOOLONG
+	}
+	if err != nil {
+		return "", fail("readlink", name, err)
+	}
+	return string(buf[:n]), nil
+}
+
+// Chmod implements Dir.
+func (d *linuxDir) Chmod(perm uint16) error { return own("chmod", fchmod(d.fd, perm)) }
+
+// SetTime implements Dir.
+func (d *linuxDir) SetTime(t tree.Time) error { return own("utimes", utimens(d.fd, nil, t, 0)) }
+
+// Sync implements Dir.
+func (d *linuxDir) Sync() error {
+	return own("fsync", retry(func() error { return unix.Fsync(d.fd) }))
+}
+
+// SyncFS implements Dir.
+func (d *linuxDir) SyncFS() error {
+	return own("syncfs", retry(func() error { return unix.Syncfs(d.fd) }))
+}
+
+// Space implements Dir.
+func (d *linuxDir) Space() (Space, error) {
+	s, err := space(d.fd)
+	return s, own("statfs", err)
+}
+
+// Close implements Dir.
+func (d *linuxDir) Close() error {
+	fd := d.fd
+	d.fd = -1 // any later call is EBADF, never another's descriptor
+	return own("close", closeFD(fd))
+}

@@ -1,0 +1,182 @@
+package dirfs
+
+import (
+	"io"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+const (
+	openFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY |
+		unix.O_CLOEXEC | unix.O_LARGEFILE
+	createFlags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW |
+		unix.O_CLOEXEC | unix.O_LARGEFILE
+)
+
+// linuxFile is a File over a file descriptor.
+type linuxFile struct {
+	fd    int
+	name  string      // for errors
+	fresh atomic.Bool // whether seen still is the newest that is known
+	seen  Info        // what Open saw
+}
+
+// Open implements Dir. Opening a FIFO wakes a writer that waits for a reader,
+// and opening a device can rewind a tape, so the entry is examined before it
+// is opened; that costs what the caller's first Info then saves.
+//
+// RACE: the entry may be replaced between the two. Then O_NOFOLLOW refuses a
+// link, O_NONBLOCK keeps a FIFO from holding us, and what was opened is
+// examined once more before anything is read from it.
+func (d *linuxDir) Open(name string) (File, error) {
+	if err := tree.CheckName(name); err != nil {
+		return nil, fail("open", name, err)
+	}
+	f, err := d.open(name)
+	if err != nil {
+		return nil, fail("open", name, err)
+	}
+	return f, nil
+}
+
+// open opens a name that is checked.
+func (d *linuxDir) open(name string) (*linuxFile, error) {
+	var st unix.Stat_t
+	if err := statAt(d.fd, name, &st); err != nil {
+		return nil, err
+	}
+	if err := checkRegular(st.Mode); err != nil {
+		return nil, err
+	}
+	fd, e := at(unix.SYS_OPENAT, d.fd, name, openFlags, 0)
+	if e != 0 {
+		return nil, e
+	}
+	err := fstat(fd, &st)
+	if err == nil {
+		err = checkRegular(st.Mode)
+	}
+	if err != nil {
+		_ = closeFD(fd) // nothing was written
+		return nil, err
+	}
+	f := &linuxFile{fd: fd, name: name, seen: statInfo(&st)}
+	f.fresh.Store(true)
+	return f, nil
+}
+
+// checkRegular says what is wrong with a mode for opening.
+func checkRegular(mode uint32) error {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return nil
+	case unix.S_IFLNK:
+		return unix.ELOOP
+	}
+	return ErrNotRegular
+}
+
+// Create implements Dir.
+func (d *linuxDir) Create(name string) (File, error) {
+	fd, err := d.named("create", unix.SYS_OPENAT, name, createFlags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &linuxFile{fd: fd, name: name}, nil
+}
+
+// ReadAt implements File.
+func (f *linuxFile) ReadAt(p []byte, off int64) (n int, err error) {
+	f.used()
+	for n < len(p) {
+		m, err := unix.Pread(f.fd, p[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return n, fail("read", f.name, err)
+		case m == 0:
+			return n, io.EOF
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+// WriteAt implements File.
+func (f *linuxFile) WriteAt(p []byte, off int64) (n int, err error) {
+	f.used()
+	for n < len(p) {
+		m, err := unix.Pwrite(f.fd, p[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return n, fail("write", f.name, err)
+		case m == 0:
+			return n, fail("write", f.name, io.ErrShortWrite)
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+// Info implements File.
+func (f *linuxFile) Info() (Info, error) {
+	if f.fresh.CompareAndSwap(true, false) {
+		return f.seen, nil
+	}
+	var st unix.Stat_t
+	if err := fstat(f.fd, &st); err != nil {
+		return Info{}, fail("stat", f.name, err)
+	}
+	return statInfo(&st), nil
+}
+
+// Truncate implements File.
+func (f *linuxFile) Truncate(size int64) error {
+	f.used()
+	return f.done("truncate", retry(func() error { return unix.Ftruncate(f.fd, size) }))
+}
+
+// Chmod implements File.
+func (f *linuxFile) Chmod(perm uint16) error {
+	f.used()
+	return f.done("chmod", fchmod(f.fd, perm))
+}
+
+// SetTime implements File.
+func (f *linuxFile) SetTime(t tree.Time) error {
+	f.used()
+	return f.done("utimes", utimens(f.fd, nil, t, 0))
+}
+
+// Sync implements File.
+func (f *linuxFile) Sync() error {
+	return f.done("fsync", retry(func() error { return unix.Fsync(f.fd) }))
+}
+
+// Close implements File.
+func (f *linuxFile) Close() error {
+	fd := f.fd
+	f.fd = -1 // any later call is EBADF, never another's descriptor
+	return f.done("close", closeFD(fd))
+}
+
+// used drops what Open saw.
+func (f *linuxFile) used() {
+	if f.fresh.Load() {
+		f.fresh.Store(false)
+	}
+}
+
+// done returns the error of a call on the file.
+func (f *linuxFile) done(op string, err error) error {
+	if err != nil {
+		return fail(op, f.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package dirfs
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+// Mkdir implements Dir.
+func (d *linuxDir) Mkdir(name string, perm uint16) error {
+	if _, err := d.named("mkdir", unix.SYS_MKDIRAT, name, uintptr(perm&permBits), 0); err != nil {
+		return err
+	}
+	if err := d.exactBits(name, perm&permBits); err != nil {
+		// Not what was asked for, so not made. An empty directory is all
+		// that this can remove.
+		_, _ = at(unix.SYS_UNLINKAT, d.fd, name, unix.AT_REMOVEDIR, 0)
+		return fail("mkdir", name, err)
+	}
+	return nil
+}
+
+// exactBits makes the bits of a directory just made those that were asked
+// for. Not only the umask changes them: the parent's default ACL and its
+// setgid bit do too, so they are looked at and not foretold; that is a
+// microsecond per directory.
+//
+// RACE: name may have been replaced since. No link is followed, so at worst
+// another directory in d gets bits that were meant for this one.
+func (d *linuxDir) exactBits(name string, perm uint16) error {
+	var st unix.Stat_t
+	if err := statAt(d.fd, name, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return ErrReplaced
+	}
+	if uint16(st.Mode&permBits) == perm {
+		return nil
+	}
+	err := retry(func() error {
+		return unix.Fchmodat(d.fd, name, uint32(perm), unix.AT_SYMLINK_NOFOLLOW)
+	})
+	if !errors.Is(err, errors.ErrUnsupported) && err != unix.EPERM {
+		return err
+	}
+	return d.exactBitsPlain(name, perm)
+}
+
+// exactBitsPlain does without fchmodat2, which Linux has since 6.6 and a
+// seccomp filter may forbid.
+func (d *linuxDir) exactBitsPlain(name string, perm uint16) error {
+	fd, e := at(unix.SYS_OPENAT, d.fd, name, dirFlags, 0)
+	if e != 0 {
+		return e
+	}
+	defer closeFD(fd)
+	return fchmod(fd, perm)
+}
+
+// Symlink implements Dir.
+func (d *linuxDir) Symlink(target, name string) error {
+	if err := tree.CheckName(name); err != nil {
+		return fail("symlink", name, err)
+	}
+	if err := retry(func() error { return unix.Symlinkat(target, d.fd, name) }); err != nil {
+		return fail("symlink", name, err)
+	}
+	return nil
+}
+
+// Rename implements Dir.
+func (d *linuxDir) Rename(name string, to Dir, newName string) error {
+	return d.rename("rename", name, to, newName, 0)
+}
+
+// Exchange implements Dir.
+func (d *linuxDir) Exchange(name string, to Dir, newName string) error {
+	err := d.rename("exchange", name, to, newName, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) {
+		return fail("exchange", name, errors.ErrUnsupported) // the file system cannot
+	}
+	return err
+}
+
+// rename checks both names and moves or exchanges.
+func (d *linuxDir) rename(op, name string, to Dir, newName string, flags uintptr) error {
+	t, ok := to.(*linuxDir)
+	if !ok {
+		return fail(op, name, errOtherKind)
+	}
+	if err := tree.CheckName(name); err != nil {
+		return fail(op, name, err)
+	}
+	if err := tree.CheckName(newName); err != nil {
+		return fail(op, newName, err)
+	}
+	if e := renameAt(d.fd, name, t.fd, newName, flags); e != 0 {
+		return fail(op, name, e)
+	}
+	return nil
+}
+
+// Remove implements Dir.
+func (d *linuxDir) Remove(name string) error {
+	_, err := d.named("remove", unix.SYS_UNLINKAT, name, 0, 0)
+	return err
+}
+
+// RemoveDir implements Dir.
+func (d *linuxDir) RemoveDir(name string) error {
+	_, err := d.named("rmdir", unix.SYS_UNLINKAT, name, unix.AT_REMOVEDIR, 0)
+	return err
+}
+
+// SetLinkTime implements Dir.
+//
+// RACE: between the look and the change name may become something else in
+// the same directory, which then gets the time. Nothing is followed.
+func (d *linuxDir) SetLinkTime(name string, t tree.Time) error {
+	if err := tree.CheckName(name); err != nil {
+		return fail("utimes", name, err)
+	}
+	var c cname
+	p := c.set(name)
+	var st unix.Stat_t
+	err := fstatAt(d.fd, p, &st)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		err = unix.EINVAL
+	}
+	if err == nil {
+		err = utimens(d.fd, p, t, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return fail("utimes", name, err)
+	}
+	return nil
+}
+
+// fchmod sets the bits of what is open.
+func fchmod(fd int, perm uint16) error {
+	return retry(func() error { return unix.Fchmod(fd, uint32(perm&permBits)) })
+}
+
+// readLinkAt reads a link's target into buf.
+func readLinkAt(fd int, name string, buf []byte) (n int, err error) {
+	err = retry(func() error {
+		n, err = unix.Readlinkat(fd, name, buf)
+		return err
+	})
+	return n, err
+}

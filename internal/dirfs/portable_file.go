@@ -1,0 +1,126 @@
+package dirfs
+
+import (
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+// portableFile is a File over an os.File.
+type portableFile struct {
+	file *os.File
+	name string // for errors
+}
+
+// Open implements Dir.
+func (d *portableDir) Open(name string) (File, error) {
+	if err := checkPortable("open", name); err != nil {
+		return nil, err
+	}
+	f, err := d.openFile(name)
+	if err != nil {
+		return nil, fail("open", name, err)
+	}
+	return &portableFile{f, name}, nil
+}
+
+// openFile opens the regular file called name and nothing that a link of that
+// name points to.
+//
+// RACE: between the look and the opening the file may become something else,
+// which the comparison notices; O_NONBLOCK keeps a FIFO from holding us.
+func (d *portableDir) openFile(name string) (*os.File, error) {
+	for range swapTries {
+		want, err := d.root.Lstat(name)
+		if err != nil {
+			return nil, err
+		}
+		switch typeOfMode(want.Mode()) {
+		case tree.File:
+		case tree.Link:
+			return nil, syscall.ELOOP
+		default:
+			return nil, ErrNotRegular
+		}
+		f, err := d.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+		if err != nil {
+			return nil, err
+		}
+		if got, err := f.Stat(); err == nil && os.SameFile(want, got) {
+			return f, nil
+		}
+		f.Close()
+	}
+	return nil, ErrReplaced
+}
+
+// Create implements Dir.
+func (d *portableDir) Create(name string) (File, error) {
+	if err := checkPortable("create", name); err != nil {
+		return nil, err
+	}
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fail("create", name, err)
+	}
+	return &portableFile{f, name}, nil
+}
+
+// ReadAt implements File.
+func (f *portableFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.file.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = fail("read", f.name, err)
+	}
+	return n, err
+}
+
+// WriteAt implements File.
+func (f *portableFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.file.WriteAt(p, off)
+	return n, f.done("write", err)
+}
+
+// Info implements File.
+func (f *portableFile) Info() (Info, error) {
+	fi, err := f.file.Stat()
+	if err != nil {
+		return Info{}, fail("stat", f.name, err)
+	}
+	return infoOf(fi), nil
+}
+
+// Truncate implements File.
+func (f *portableFile) Truncate(size int64) error {
+	return f.done("truncate", f.file.Truncate(size))
+}
+
+// Chmod implements File.
+func (f *portableFile) Chmod(perm uint16) error {
+	return f.done("chmod", f.file.Chmod(modeOf(perm)))
+}
+
+// SetTime implements File.
+func (f *portableFile) SetTime(t tree.Time) error {
+	err := checkTime(t)
+	if err == nil {
+		err = setFileTime(f.file, t)
+	}
+	return f.done("utimes", err)
+}
+
+// Sync implements File.
+func (f *portableFile) Sync() error { return f.done("fsync", f.file.Sync()) }
+
+// Close implements File.
+func (f *portableFile) Close() error { return f.done("close", f.file.Close()) }
+
+// done returns the error of a call on the file.
+func (f *portableFile) done(op string, err error) error {
+	if err != nil {
+		return fail(op, f.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+package dirfs_test
+
+func nativeVariants() []variant { return nil }
