@@ -2,6 +2,13 @@ module github.com/sync-directory/sync-directory
 
 go 1.26.6
 
-require github.com/zeebo/blake3 v0.2.4
+require (
+	github.com/gobwas/ws v1.5.0
+	github.com/zeebo/blake3 v0.2.4
+	go.uber.org/goleak v1.3.0
+)
 
-require github.com/klauspost/cpuid/v2 v2.0.12 // indirect
+require (
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/klauspost/cpuid/v2 v2.0.12 // indirect
+)

@@ -44,5 +44,16 @@ type CloseError struct {
 
 func (e *CloseError) Error() string { return "connection closed by the peer" }
 
+// Admitter is a Conn that keeps messages small, 64 KiB at most, until Admit is
+// called: a stranger does not get a megabyte of memory. A session calls it
+// when the peer's Hello was accepted and before larger messages may come.
+type Admitter interface {
+	Admit()
+}
+
+// ErrFraming is what the error of Read wraps when the peer broke the rules of
+// the transport itself, or sent a message over the limit.
+var ErrFraming = errors.New("the peer broke the rules of WebSocket")
+
 // ErrClosed is what Read and Write return after this side closed.
 var ErrClosed = errors.New("connection closed")
