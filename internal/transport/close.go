@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -18,9 +19,9 @@ const farewell = time.Second
 //
 //  1. every later and waiting call gets wire.ErrClosed;
 //  2. a close frame goes out, behind a message that is under way;
-//  3. what still arrives is read and dropped until the peer hangs up: closing
-//     with unread bytes would reset the connection, and the peer would lose
-//     what it has not read yet;
+//  3. what still arrives is read and dropped, to the peer's close frame or end:
+//     closing with unread bytes would reset the connection, and the peer would
+//     lose what it has not read yet;
 //  4. the connection is closed, and keep has returned.
 //
 // Steps 2 and 3 together take a second at most.
@@ -66,14 +67,19 @@ func closePayload(code wire.CloseCode, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
 }
 
-// drain reads until the peer hangs up. The reading lock must be held.
+// drain reads and drops the rest of what the peer sends, to its close frame or
+// until it hangs up. The reading lock must be held.
 func (s *socket) drain(deadline time.Time) {
-	_ = s.conn.SetReadDeadline(deadline) // fails on a closed one only
-	waste := make([]byte, 16<<10)
+	s.source.resume(deadline)
 	for {
-		if _, err := s.conn.Read(waste); err != nil {
+		if _, err := io.CopyN(io.Discard, s.in, s.left); err != nil {
 			return
 		}
+		h, err := decodeHeader(s.in, s.scratch[:])
+		if err != nil || h.OpCode == opClose {
+			return
+		}
+		s.left = h.Length
 	}
 }
 

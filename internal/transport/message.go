@@ -12,7 +12,7 @@ import (
 func (s *socket) readMessage() (*wire.Buffer, error) {
 	var b *wire.Buffer // nil before the first frame of the message
 	for {
-		h, err := readHeader(s.in, s.scratch[:], s.client, b != nil)
+		h, err := s.nextFrame(b != nil)
 		if err == nil && h.OpCode.IsControl() {
 			if err = s.readControl(&h); err == nil {
 				continue
@@ -29,6 +29,16 @@ func (s *socket) readMessage() (*wire.Buffer, error) {
 			return b, nil
 		}
 	}
+}
+
+// nextFrame reads the header of the next frame, whose payload is left then.
+func (s *socket) nextFrame(fragmented bool) (header, error) {
+	h, err := decodeHeader(s.in, s.scratch[:])
+	if err != nil {
+		return h, err
+	}
+	s.left = h.Length
+	return h, checkHeader(h, s.client, fragmented)
 }
 
 // readData adds a frame's payload to the message, and returns the message,
@@ -52,6 +62,7 @@ func (s *socket) readData(b *wire.Buffer, h *header) (*wire.Buffer, error) {
 		}
 		unmask(part[at:at+n], h, at)
 		at += n
+		s.left -= int64(n)
 		s.received.Add(int64(n))
 	}
 	return b, nil
@@ -74,8 +85,10 @@ func withRoom(b *wire.Buffer, n int) *wire.Buffer {
 // readControl reads a control frame's payload and acts on it. A close frame
 // comes back as an error.
 func (s *socket) readControl(h *header) error {
-	payload := make([]byte, h.Length) // at most 125, which readHeader checked
-	if _, err := io.ReadFull(s.in, payload); err != nil {
+	payload := make([]byte, h.Length) // at most 125, which was checked
+	n, err := io.ReadFull(s.in, payload)
+	s.left -= int64(n)
+	if err != nil {
 		return err
 	}
 	unmask(payload, h, 0)

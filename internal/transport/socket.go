@@ -62,6 +62,7 @@ type socket struct {
 	in      *bufio.Reader // reads from source; guarded by reading
 	source  *source
 	scratch [headerScratch]byte // guarded by reading
+	left    int64               // of the payload of the frame; guarded by reading
 	said    bool                // a close frame went out first from here; guarded by reading
 
 	writing chan struct{} // held while a frame is written

@@ -18,8 +18,9 @@ type source struct {
 	early   []byte // came with the handshake, is read first
 	silence time.Duration
 
-	mu      sync.Mutex // guards stopped against a deadline set at the same time
+	mu      sync.Mutex // guards what follows, and the deadline
 	stopped bool
+	until   time.Time // instead of the silence limit, unless zero
 }
 
 // Read returns at least one byte or an error.
@@ -48,10 +49,20 @@ func (s *source) arm() error {
 	if s.stopped {
 		return net.ErrClosed
 	}
+	if !s.until.IsZero() {
+		return s.conn.SetReadDeadline(s.until)
+	}
 	return s.conn.SetReadDeadline(time.Now().Add(s.silence))
 }
 
-// stop ends a read that waits, and all later ones.
+// resume lets reads wait until a deadline again.
+func (s *source) resume(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped, s.until = false, until
+}
+
+// stop ends a read that waits, and all later ones until resume.
 func (s *source) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

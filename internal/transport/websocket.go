@@ -19,7 +19,7 @@ import (
 // Protocol is the subprotocol that both ends must name in the handshake.
 const Protocol = "sync-directory.v1"
 
-// header is a frame's header as decoded and checked by readHeader.
+// header is a frame's header as decoded.
 type header = ws.Header
 
 // The kinds of frames that are sent or told apart.
@@ -30,19 +30,39 @@ const (
 	opPong   = ws.OpPong
 )
 
-// headerScratch is how many bytes readHeader needs to work in.
+// headerScratch is how many bytes decodeHeader needs to work in.
 const headerScratch = ws.MaxHeaderSize
 
-// readHeader reads and checks a frame's header. A header that breaks the rules
-// is a *breach, anything else is the reader's error.
-func readHeader(r io.Reader, scratch []byte, client, fragmented bool) (header, error) {
-	h, err := ws.ReadHeaderBuffer(r, scratch)
-	if errors.Is(err, ws.ErrHeaderLengthMSB) {
-		return h, &breach{wire.CloseProtocol, "frame length over 63 bits"}
-	}
+// decodeHeader reads a frame's header, all of it or nothing: after an error r
+// still stands where the header begins.
+func decodeHeader(r *bufio.Reader, scratch []byte) (header, error) {
+	start, err := r.Peek(ws.MinHeaderSize)
 	if err != nil {
-		return h, err
+		return header{}, err
 	}
+	size := ws.MinHeaderSize
+	switch start[1] & 0x7f {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if start[1]&0x80 != 0 {
+		size += 4 // the mask
+	}
+	if _, err := r.Peek(size); err != nil {
+		return header{}, err
+	}
+	h, err := ws.ReadHeaderBuffer(r, scratch)
+	if err != nil { // it was all there
+		return h, &breach{wire.CloseProtocol, err.Error()}
+	}
+	return h, nil
+}
+
+// checkHeader applies the rules for what a peer may send: client is our own
+// role, fragmented whether a message has begun. Its error is a *breach.
+func checkHeader(h header, client, fragmented bool) error {
 	state := ws.StateServerSide
 	if client {
 		state = ws.StateClientSide
@@ -51,12 +71,12 @@ func readHeader(r io.Reader, scratch []byte, client, fragmented bool) (header, e
 		state = state.Set(ws.StateFragmented)
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
-		return h, &breach{wire.CloseProtocol, err.Error()}
+		return &breach{wire.CloseProtocol, err.Error()}
 	}
 	if h.OpCode == ws.OpText {
-		return h, &breach{wire.CloseProtocol, "text message"}
+		return &breach{wire.CloseProtocol, "text message"}
 	}
-	return h, nil
+	return nil
 }
 
 // unmask undoes the mask on a part of a payload that starts at offset.
