@@ -3,6 +3,7 @@ module github.com/sync-directory/sync-directory
 go 1.26.6
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/gobwas/ws v1.5.0
 	github.com/zeebo/blake3 v0.2.4
 	go.uber.org/goleak v1.3.0
