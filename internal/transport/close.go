@@ -99,6 +99,10 @@ func (s *socket) lockUntil(l chan struct{}, deadline time.Time) bool {
 // hardClose closes at once. TLS would try to say goodbye for five seconds to
 // a peer that does not read.
 func hardClose(conn net.Conn) {
+	if v, ok := conn.(*visitor); ok {
+		v.leave()
+		conn = v.Conn
+	}
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
 	}

@@ -39,7 +39,7 @@ func (g *gate) enter(conn net.Conn) *visitor {
 		front := g.waiting.Front()
 		if front == nil {
 			g.mu.Unlock()
-			_ = conn.Close() // it was told nothing and gets nothing
+			hardClose(conn)
 			return nil
 		}
 		oldest = front.Value.(*visitor)
@@ -49,10 +49,10 @@ func (g *gate) enter(conn net.Conn) *visitor {
 	v.place = g.waiting.PushBack(v)
 	// Armed before the first read: a deadline that is set later can be
 	// waited out.
-	v.late = time.AfterFunc(g.within, func() { _ = v.Close() })
+	v.late = time.AfterFunc(g.within, func() { hardClose(v) })
 	g.mu.Unlock()
 	if oldest != nil {
-		_ = oldest.Close()
+		hardClose(oldest)
 	}
 	return v
 }
@@ -67,11 +67,25 @@ func (v *visitor) upgraded() {
 
 // Close closes the connection and frees its place.
 func (v *visitor) Close() error {
+	v.leave()
+	return v.Conn.Close()
+}
+
+// CloseWrite lets net/http end an answer without a reset, which would take the
+// answer along.
+func (v *visitor) CloseWrite() error {
+	if c, ok := v.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// leave frees the connection's place without closing it.
+func (v *visitor) leave() {
 	v.gate.mu.Lock()
+	defer v.gate.mu.Unlock()
 	v.leaveLocked()
 	v.late.Stop()
-	v.gate.mu.Unlock()
-	return v.Conn.Close()
 }
 
 // leaveLocked frees the place inside, once. gate.mu must be held.
