@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 		{"pipe 0", func(*testing.T) (a, b wire.Conn) { return transport.Pipe(0) }},
 		{"pipe 4", func(*testing.T) (a, b wire.Conn) { return transport.Pipe(4) }},
 		{"websocket", func(t *testing.T) (a, b wire.Conn) { return openPair(t, 0) }},
-		{"websocket, tiny buffers", func(t *testing.T) (a, b wire.Conn) { return openPair(t, 16<<10) }},
+		{"websocket, tiny buffers", func(t *testing.T) (a, b wire.Conn) { return openPair(t, 64<<10) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

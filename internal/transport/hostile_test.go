@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -186,7 +185,7 @@ func FuzzRead(f *testing.F) {
 		}
 		_ = c.Close(wire.CloseNormal, "")
 		if total > len(data) {
-			t.Error(fmt.Sprintf("%d bytes of messages from %d bytes", total, len(data)))
+			t.Errorf("%d bytes of messages from %d bytes", total, len(data))
 		}
 	})
 }

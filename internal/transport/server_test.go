@@ -231,13 +231,9 @@ func TestListenLoopback(t *testing.T) {
 		if got := l.Addr().(*net.TCPAddr); got.Port != port || !got.IP.IsLoopback() {
 			t.Errorf("listening on %v, want loopback and port %d", got, port)
 		}
-		c := dial(t, "ws://"+l.Addr().String(), transport.DialOptions{})
-		_ = s.accept(t).Close(wire.CloseNormal, "")
-		_ = c.Close(wire.CloseNormal, "")
+		reach(t, s, "ws://"+l.Addr().String())
 	}
-	c := dial(t, "ws://localhost:"+strconv.Itoa(port), transport.DialOptions{})
-	_ = s.accept(t).Close(wire.CloseNormal, "")
-	_ = c.Close(wire.CloseNormal, "")
+	reach(t, s, "ws://localhost:"+strconv.Itoa(port))
 
 	if _, err := transport.Listen(t.Context(), nil, port, quiet); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("listening twice: %v", err)
@@ -252,6 +248,16 @@ func TestListenLoopback(t *testing.T) {
 	for _, l := range again {
 		_ = l.Close()
 	}
+}
+
+// reach fails unless a URL leads to the server.
+func reach(t *testing.T, s *server, url string) {
+	t.Helper()
+	c := dial(t, url, transport.DialOptions{})
+	ours := s.accept(t)
+	go func() { _, _ = c.Read() }() // answers the close
+	_ = ours.Close(wire.CloseNormal, "")
+	_ = c.Close(wire.CloseNormal, "")
 }
 
 func TestListenExplicit(t *testing.T) {

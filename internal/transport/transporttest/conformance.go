@@ -158,7 +158,7 @@ func testSaturated(t *testing.T, a, b wire.Conn) {
 }
 
 func testWriters(t *testing.T, a, b wire.Conn) {
-	const writers, each = 8, 40
+	const writers, each = 8, 20
 	work := make([]func() error, 0, writers+1)
 	for w := range writers {
 		work = append(work, func() error {
