@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// farewell bounds everything that a close does: a peer that does not take
+// part in it costs a second.
+const farewell = time.Second
+
+// Close ends the connection:
+//
+//  1. every later and waiting call gets wire.ErrClosed;
+//  2. a close frame goes out, behind a message that is under way;
+//  3. what still arrives is read and dropped, to the peer's close frame or end:
+//     closing with unread bytes would reset the connection, and the peer would
+//     lose what it has not read yet;
+//  4. the connection is closed, and keep has returned.
+//
+// Steps 2 and 3 together take a second at most.
+func (s *socket) Close(code wire.CloseCode, reason string) error {
+	s.closing.Do(func() {
+		deadline := time.Now().Add(farewell)
+		first := s.fail(wire.ErrClosed)
+		s.source.stop()
+		said := first && s.sayClose(code, reason, deadline)
+		if s.lockUntil(s.reading, deadline) {
+			if said || s.said {
+				s.drain(deadline)
+			}
+		}
+		hardClose(s.conn)
+		<-s.kept
+	})
+	return nil
+}
+
+// sayClose sends a close frame if that can be done until the deadline, which
+// also ends a write that is stuck. Nothing may be written after it, so the
+// lock is kept.
+func (s *socket) sayClose(code wire.CloseCode, reason string, deadline time.Time) bool {
+	_ = s.conn.SetWriteDeadline(deadline) // fails on a closed one only
+	if !s.lockUntil(s.writing, deadline) || s.broken {
+		return false
+	}
+	_, err := s.conn.Write(controlFrame(opClose, closePayload(code, reason), s.client))
+	return err == nil
+}
+
+// closePayload encodes a close frame's content, the reason cut to fit.
+func closePayload(code wire.CloseCode, reason string) []byte {
+	if code == closeNoStatus {
+		return nil
+	}
+	const room = 125 - 2
+	reason = strings.ToValidUTF8(reason, "?")
+	if len(reason) > room {
+		reason = strings.ToValidUTF8(reason[:room], "")
+	}
+	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
+}
+
+// drain reads and drops the rest of what the peer sends, to its close frame or
+// until it hangs up. The reading lock must be held.
+func (s *socket) drain(deadline time.Time) {
+	s.source.resume(deadline)
+	for {
+		if _, err := io.CopyN(io.Discard, s.in, s.left); err != nil {
+			return
+		}
+		h, err := decodeHeader(s.in, s.scratch[:])
+		if err != nil || h.OpCode == opClose {
+			return
+		}
+		s.left = h.Length
+	}
+}
+
+// lockUntil takes a lock, also of a connection that has ended, if it can be
+// had before the deadline.
+func (s *socket) lockUntil(l chan struct{}, deadline time.Time) bool {
+	t := time.NewTimer(time.Until(deadline))
+	defer t.Stop()
+	select {
+	case l <- struct{}{}:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// hardClose closes at once. TLS would try to say goodbye for five seconds to
+// a peer that does not read.
+func hardClose(conn net.Conn) {
+	if v, ok := conn.(*visitor); ok {
+		v.leave()
+		conn = v.Conn
+	}
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	_ = conn.Close() // nothing can be done about it
+}

@@ -1,0 +1,177 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+const (
+	// answerLimit bounds everything read before the upgrade is done.
+	answerLimit = 16 << 10
+	// bodyLimit is how much of a refusal's body is kept.
+	bodyLimit = 512
+)
+
+// DialOptions say how Dial connects. The zero value of each field means its
+// default.
+type DialOptions struct {
+	// NetDial opens the connection to an address "host:port": the place
+	// for proxies; default net.Dialer.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS is the configuration for wss; default: the system's roots. TLS
+	// 1.3 and HTTP/1.1 are asked for in any case.
+	TLS *tls.Config
+	// Header holds fields to send with the request.
+	Header http.Header
+	// Within bounds the whole of Dial; default 30 s.
+	Within time.Duration
+	// Conn holds the intervals of the connection.
+	Conn Options
+}
+
+// ErrURL says that a URL is none that Dial can connect to.
+var ErrURL = errors.New("the URL cannot be used")
+
+// StatusError is the answer of a server that refused the upgrade.
+type StatusError struct {
+	Code int
+	// Body is the beginning of what the server said: escape it before
+	// showing it.
+	Body string
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the server answered %d %s", e.Code, http.StatusText(e.Code))
+}
+
+// newStatusError reads what a server says when it refuses.
+func newStatusError(status int, answer io.Reader) *StatusError {
+	e := &StatusError{Code: status}
+	resp, err := http.ReadResponse(bufio.NewReader(answer), nil)
+	if err != nil {
+		return e // the status says enough
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, bodyLimit)) // what there is
+	e.Body = string(body)
+	return e
+}
+
+// Dial connects to a ws or wss URL. It follows no redirect. A refused upgrade
+// is a *StatusError; errors of the network are wrapped.
+func Dial(ctx context.Context, address string, opts DialOptions) (wire.Conn, error) {
+	u, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Within == 0 {
+		opts.Within = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, opts.Within)
+	defer cancel()
+	conn, err := connect(ctx, u, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	early, err := shake(ctx, conn, u, opts.Header)
+	if err != nil {
+		hardClose(conn)
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	return newSocket(conn, early, true, opts.Conn), nil
+}
+
+// parseURL accepts what Dial can use. Its errors leave the URL out: it may
+// hold a secret that was put there by mistake.
+func parseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	what := ""
+	switch {
+	case err != nil:
+		what = "it cannot be parsed"
+	case u.Scheme != "ws" && u.Scheme != "wss":
+		what = "it must begin with ws:// or wss://"
+	case u.Hostname() == "":
+		what = "it names no host"
+	case u.User != nil:
+		what = "it must not hold a user or a password"
+	case u.Fragment != "":
+		what = "it must not have a fragment"
+	}
+	if what != "" {
+		return nil, fmt.Errorf("%w: %s", ErrURL, what)
+	}
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u, nil
+}
+
+// connect opens the connection, with TLS if the URL asks for it.
+func connect(ctx context.Context, u *url.URL, opts *DialOptions) (net.Conn, error) {
+	dial := opts.NetDial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
+	}
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil || u.Scheme == "ws" {
+		return conn, err
+	}
+	secure := tls.Client(conn, tlsConfig(opts.TLS, u.Hostname()))
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+func tlsConfig(base *tls.Config, host string) *tls.Config {
+	c := new(tls.Config)
+	if base != nil {
+		c = base.Clone()
+	}
+	if c.ServerName == "" {
+		c.ServerName = host
+	}
+	c.MinVersion = tls.VersionTLS13
+	c.NextProtos = []string{"http/1.1"} // HTTP/2 cannot be upgraded
+	return c
+}
+
+// shake asks for the upgrade, bounded by ctx and by answerLimit.
+func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header) ([]byte, error) {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		_ = conn.SetDeadline(time.Unix(1, 0)) // ends reads and writes
+	})
+	early, err := upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header)
+	if !stop() {
+		<-stopped
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, ctx.Err()
+		}
+	}
+	return early, err
+}
+
+// bounded reads a limited part of what it writes to.
+type bounded struct {
+	io.Reader
+	io.Writer
+}

@@ -1,0 +1,147 @@
+package transport_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/transport"
+	"github.com/sync-directory/sync-directory/internal/transport/transporttest"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	s := serve(t, transport.ServeOptions{Conn: transport.Options{SilenceLimit: 200 * time.Millisecond}})
+	_, _ = upgradeRaw(t, s, nil)
+	ours := s.accept(t)
+	start := time.Now()
+	_, err := ours.Read()
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "no sign of life for 200ms") {
+		t.Errorf("read: %v", err)
+	}
+	if d := time.Since(start); d < 150*time.Millisecond || d > 2*time.Second {
+		t.Errorf("noticed after %v", d)
+	}
+	if again := ours.Write(transporttest.Message(1, 0)); again != err {
+		t.Errorf("write: %v, want %v", again, err)
+	}
+}
+
+// TestSilenceEndsWrite: a write that is stuck at a dead peer ends with the
+// read that notices.
+func TestSilenceEndsWrite(t *testing.T) {
+	t.Parallel()
+	s := serve(t, transport.ServeOptions{Conn: transport.Options{SilenceLimit: 300 * time.Millisecond}})
+	_, _ = upgradeRaw(t, s, nil)
+	ours := s.accept(t)
+	wrote := make(chan error, 1)
+	go func() {
+		for {
+			if err := ours.Write(transporttest.Message(1<<20, 0)); err != nil {
+				wrote <- err
+				return
+			}
+		}
+	}()
+	_, err := ours.Read()
+	select {
+	case got := <-wrote:
+		if got != err {
+			t.Errorf("write: %v, read: %v", got, err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the write is still stuck")
+	}
+}
+
+// TestPings: an idle connection, one end of which does not even read for
+// longer than the limit, lives.
+func TestPings(t *testing.T) {
+	t.Parallel()
+	opts := transport.Options{PingAfter: 40 * time.Millisecond, SilenceLimit: 250 * time.Millisecond}
+	s := serve(t, transport.ServeOptions{Conn: opts})
+	a := dial(t, s.url(), transport.DialOptions{Conn: opts})
+	b := s.accept(t)
+	read := make(chan error, 1)
+	go func() {
+		_, err := b.Read()
+		read <- err
+	}()
+	time.Sleep(700 * time.Millisecond)
+	if err := b.Write(transporttest.Message(3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := a.Read(); err != nil {
+		t.Errorf("the first read, late: %v", err)
+	} else {
+		m.Free()
+	}
+	if sent, received := a.Counters(); sent != 0 || received != 5 {
+		t.Errorf("counters %d and %d: pings must not count", sent, received)
+	}
+	_ = a.Close(wire.CloseNormal, "")
+	var closed *wire.CloseError
+	if err := <-read; !errors.As(err, &closed) {
+		t.Errorf("the read that waited: %v", err)
+	}
+}
+
+// TestTrickle: a message that arrives slowly is no silence.
+func TestTrickle(t *testing.T) {
+	t.Parallel()
+	s := serve(t, transport.ServeOptions{Conn: transport.Options{SilenceLimit: 200 * time.Millisecond}})
+	c, _ := upgradeRaw(t, s, nil)
+	ours := s.accept(t)
+	go func() {
+		for _, b := range masked(0x82, "slowly") {
+			time.Sleep(50 * time.Millisecond)
+			_, _ = c.Write([]byte{b})
+		}
+	}()
+	m, err := ours.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(m.Bytes()) != "slowly" {
+		t.Errorf("message %q", m.Bytes())
+	}
+	m.Free()
+}
+
+// TestPingsDoNotBlockReads: neither end of a connection both of whose writes
+// are stuck may stop reading in order to answer a ping.
+func TestPingsDoNotBlockReads(t *testing.T) {
+	t.Parallel()
+	opts := transport.Options{PingAfter: time.Millisecond}
+	s := serve(t, transport.ServeOptions{Conn: opts})
+	c, _ := upgradeRaw(t, s, nil)
+	ours := s.accept(t)
+	stuck := make(chan error, 1)
+	go func() {
+		for {
+			if err := ours.Write(transporttest.Message(1<<20, 0)); err != nil {
+				stuck <- err
+				return
+			}
+		}
+	}()
+	time.Sleep(50 * time.Millisecond) // the peer does not read: it is stuck
+	for range 100 {
+		if _, err := c.Write(masked(0x89, "ping")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Write(masked(0x82, "still here")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := ours.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Free()
+	_ = ours.Close(wire.CloseNormal, "")
+	<-stuck
+}

@@ -1,0 +1,365 @@
+// Package transporttest holds what every wire.Conn must do, as one suite of
+// tests for all transports.
+//
+// The one law: a test here knows nothing of the transport but wire.Conn. A
+// transport that breaks a promise fails the subtest that is named after it.
+package transporttest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// patience bounds every wait for something that should happen.
+const patience = 20 * time.Second
+
+// Run tests the transport whose connections open makes. Each call of open
+// returns the two ends of a new connection, which the suite closes; messages
+// up to wire.MaxMessage must be let through.
+func Run(t *testing.T, open func(t *testing.T) (a, b wire.Conn)) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, a, b wire.Conn)
+	}{
+		{"messages stay whole and in order", testSizes},
+		{"both directions saturated", testSaturated},
+		{"concurrent writers do not interleave", testWriters},
+		{"close ends a read that waits", testCloseEndsRead},
+		{"close ends a write that is stuck", testCloseEndsWrite},
+		{"a message before close arrives", testCloseKeepsMessages},
+		{"close on both sides at once", testCloseTogether},
+		{"a write after the peer closed tells why", testWriteAfterClose},
+		{"counters", testCounters},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := open(t)
+			t.Run("forth", func(t *testing.T) { test.run(t, a, b) })
+			shut(a, b)
+			a, b = open(t)
+			t.Run("back", func(t *testing.T) { test.run(t, b, a) })
+			shut(a, b)
+		})
+	}
+}
+
+func shut(a, b wire.Conn) {
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = a.Close(wire.CloseNormal, "") })
+	wg.Go(func() { _ = b.Close(wire.CloseNormal, "") })
+	wg.Wait()
+}
+
+// Message returns a message of a length whose bytes depend on seed.
+func Message(length, seed int) *wire.Buffer {
+	b := wire.NewBuffer(length)
+	fill(b.Extend(length), seed)
+	return b
+}
+
+func fill(p []byte, seed int) {
+	for i := range p {
+		p[i] = byte(i*31 + i>>8 + seed)
+	}
+}
+
+// check fails if b is not Message(length, seed), and frees it.
+func check(b *wire.Buffer, length, seed int) error {
+	defer b.Free()
+	p := b.Bytes()
+	if len(p) != length {
+		return fmt.Errorf("message of %d bytes, want %d", len(p), length)
+	}
+	for i := range p {
+		if p[i] != byte(i*31+i>>8+seed) {
+			return fmt.Errorf("message of %d bytes differs at %d", length, i)
+		}
+	}
+	return nil
+}
+
+// within runs f and fails the test if it takes too long.
+func within(t *testing.T, d time.Duration, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+		t.Fatalf("%s: still waiting after %v", what, d)
+	}
+}
+
+// send writes messages of the sizes, seeded by their position.
+func send(c wire.Conn, sizes []int) error {
+	for i, n := range sizes {
+		if err := c.Write(Message(n, i)); err != nil {
+			return fmt.Errorf("write message %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// receive reads what send wrote.
+func receive(c wire.Conn, sizes []int) error {
+	for i, n := range sizes {
+		b, err := c.Read()
+		if err != nil {
+			return fmt.Errorf("read message %d: %w", i, err)
+		}
+		if err := check(b, n, i); err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// all runs functions at once and fails the test with their errors.
+func all(t *testing.T, fs ...func() error) {
+	t.Helper()
+	errs := make([]error, len(fs))
+	within(t, patience, "traffic", func() {
+		var wg sync.WaitGroup
+		for i, f := range fs {
+			wg.Go(func() { errs[i] = f() })
+		}
+		wg.Wait()
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var sizes = []int{
+	0, 1, 15, 16, 17, 124, 125, 126, 127, 4095, 4096, 4097, 65535, 65536, 65537,
+	1 << 20, 1<<20 + 1, 0, wire.MaxMessage - 1, wire.MaxMessage, 0, 0, 3,
+}
+
+func testSizes(t *testing.T, a, b wire.Conn) {
+	all(t, func() error { return send(a, sizes) }, func() error { return receive(b, sizes) })
+}
+
+func testSaturated(t *testing.T, a, b wire.Conn) {
+	load := make([]int, 0, 200)
+	for i := range cap(load) {
+		load = append(load, []int{7, 1000, 70_000, 300_000}[i%4])
+	}
+	all(t,
+		func() error { return send(a, load) }, func() error { return receive(b, load) },
+		func() error { return send(b, load) }, func() error { return receive(a, load) })
+}
+
+func testWriters(t *testing.T, a, b wire.Conn) {
+	const writers, each = 8, 20
+	work := make([]func() error, 0, writers+1)
+	for w := range writers {
+		work = append(work, func() error {
+			for i := range each {
+				m := Message(8+w*3000, w)
+				binary.LittleEndian.PutUint32(m.Bytes(), uint32(w))
+				binary.LittleEndian.PutUint32(m.Bytes()[4:], uint32(i))
+				if err := a.Write(m); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	work = append(work, func() error { return receiveWriters(b, writers, each) })
+	all(t, work...)
+}
+
+// receiveWriters checks that each writer's messages are whole and in order.
+func receiveWriters(c wire.Conn, writers, each int) error {
+	next := make([]uint32, writers)
+	for range writers * each {
+		m, err := c.Read()
+		if err != nil {
+			return err
+		}
+		w := binary.LittleEndian.Uint32(m.Bytes())
+		i := binary.LittleEndian.Uint32(m.Bytes()[4:])
+		if int(w) >= writers || i != next[w] {
+			return fmt.Errorf("message %d of writer %d, want %d", i, w, next[w])
+		}
+		next[w]++
+		fill(m.Bytes()[:8], int(w))
+		if err := check(m, 8+int(w)*3000, int(w)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantClosed fails unless err says that this side closed.
+func wantClosed(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, wire.ErrClosed) {
+		t.Errorf("%s: error %v, want %v", what, err, wire.ErrClosed)
+	}
+}
+
+// wantCode fails unless err says that the peer closed with code.
+func wantCode(t *testing.T, what string, err error, code wire.CloseCode) {
+	t.Helper()
+	var closed *wire.CloseError
+	if !errors.As(err, &closed) {
+		t.Errorf("%s: error %v, want that the peer closed", what, err)
+	} else if closed.Code != code {
+		t.Errorf("%s: close code %d, want %d", what, closed.Code, code)
+	}
+}
+
+func testCloseEndsRead(t *testing.T, a, b wire.Conn) {
+	var errA, errB error
+	within(t, patience, "reads", func() {
+		var wg sync.WaitGroup
+		wg.Go(func() { _, errA = a.Read() })
+		wg.Go(func() { _, errB = b.Read() })
+		time.Sleep(20 * time.Millisecond)
+		_ = a.Close(wire.CloseInternal, "why")
+		_ = a.Close(wire.CloseNormal, "not counted")
+		wg.Wait()
+	})
+	wantClosed(t, "own read", errA)
+	wantCode(t, "the peer's read", errB, wire.CloseInternal)
+	var closed *wire.CloseError
+	if errors.As(errB, &closed) && closed.Reason != "why" {
+		t.Errorf("reason %q, want %q", closed.Reason, "why")
+	}
+	wantSticky(t, a, errA)
+	wantSticky(t, b, errB)
+	_ = b.Close(wire.CloseNormal, "")
+	wantSticky(t, b, errB)
+}
+
+// wantSticky fails unless a connection that failed returns the same error.
+func wantSticky(t *testing.T, c wire.Conn, want error) {
+	t.Helper()
+	for range 2 {
+		if _, err := c.Read(); err != want {
+			t.Errorf("later read: error %v, want %v", err, want)
+		}
+		if err := c.Write(Message(5, 0)); err != want {
+			t.Errorf("later write: error %v, want %v", err, want)
+		}
+	}
+}
+
+// flood writes until that fails.
+func flood(c wire.Conn) error {
+	for {
+		if err := c.Write(Message(1<<20, 0)); err != nil {
+			return err
+		}
+	}
+}
+
+func testCloseEndsWrite(t *testing.T, a, b wire.Conn) {
+	var errA, errB error
+	within(t, patience, "writes", func() {
+		var wg sync.WaitGroup
+		wg.Go(func() { errA = flood(a) })
+		wg.Go(func() { errB = flood(b) })
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		_ = a.Close(wire.CloseAway, "")
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("close took %v", d)
+		}
+		wg.Wait()
+	})
+	wantClosed(t, "own write", errA)
+	if errB == nil || errors.Is(errB, wire.ErrClosed) {
+		t.Errorf("the peer's write: error %v", errB)
+	}
+}
+
+func testCloseKeepsMessages(t *testing.T, a, b wire.Conn) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := send(a, []int{1 << 20, 1 << 20, 5}); err != nil {
+			t.Error(err)
+		}
+		_ = a.Close(wire.CloseNormal, "done")
+	})
+	// What the peer still sends must not cost it what it has not read.
+	wg.Go(func() { _ = b.Write(Message(5, 0)) })
+	wg.Go(func() {
+		time.Sleep(100 * time.Millisecond)
+		if err := receive(b, []int{1 << 20, 1 << 20, 5}); err != nil {
+			t.Error(err)
+			return
+		}
+		_, err := b.Read()
+		wantCode(t, "read after the last message", err, wire.CloseNormal)
+	})
+	// A pipe without depth hands over only to a reader.
+	b2 := make(chan struct{})
+	go func() {
+		defer close(b2)
+		if m, err := a.Read(); err == nil {
+			m.Free()
+		}
+	}()
+	within(t, patience, "last messages", wg.Wait)
+	<-b2
+}
+
+func testCloseTogether(t *testing.T, a, b wire.Conn) {
+	within(t, patience, "closing", func() {
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { _ = a.Close(wire.CloseNormal, "") })
+			wg.Go(func() { _ = b.Close(wire.CloseNormal, "") })
+			wg.Go(func() { _ = a.Write(Message(100, 0)) })
+		}
+		wg.Wait()
+	})
+	if _, err := a.Read(); err == nil {
+		t.Error("read after close succeeded")
+	}
+}
+
+// testWriteAfterClose: a peer that refuses says why, and the writer must
+// learn it even if it notices first that nobody is there.
+func testWriteAfterClose(t *testing.T, a, b wire.Conn) {
+	var read, wrote error
+	within(t, patience, "the refusal", func() {
+		var wg sync.WaitGroup
+		wg.Go(func() { wrote = flood(a) })
+		wg.Go(func() {
+			time.Sleep(20 * time.Millisecond)
+			_ = b.Close(wire.CloseTooBig, "no")
+		})
+		wg.Go(func() { _, read = a.Read() })
+		wg.Wait()
+	})
+	wantCode(t, "read", read, wire.CloseTooBig)
+	wantCode(t, "write", wrote, wire.CloseTooBig)
+}
+
+func testCounters(t *testing.T, a, b wire.Conn) {
+	load := []int{0, 100, 5000, 70_000, 1 << 20}
+	var payload int64
+	for _, n := range load {
+		payload += int64(n)
+	}
+	all(t, func() error { return send(a, load) }, func() error { return receive(b, load) })
+	sent, none := a.Counters()
+	_, received := b.Counters()
+	if sent != received || none != 0 {
+		t.Errorf("sent %d, received %d and %d, want equal and 0", sent, received, none)
+	}
+	if sent < payload || sent > payload+14*int64(len(load)) {
+		t.Errorf("sent %d for %d bytes of messages", sent, payload)
+	}
+}
