@@ -1,0 +1,146 @@
+// Package cli is the command: flags to options, the library's calls, words
+// for people, and an exit code.
+//
+// Its law: it is the only package that prints, and main the only one that
+// exits.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	syncdirectory "github.com/sync-directory/sync-directory"
+	"github.com/sync-directory/sync-directory/internal/fault"
+)
+
+// Signals returns the signals that stop the program.
+func Signals() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// grace is how long a run may take to stop after a signal.
+const grace = 900 * time.Millisecond
+
+// Main runs the command and returns its exit code. A first signal stops the
+// run in an orderly way, a second one at once.
+func Main(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	t := newTUI(stdout, stderr)
+	done := make(chan int, 1)
+	c := newCommand(t)
+	go func() { done <- c.run(ctx, args) }()
+	var deadline <-chan time.Time
+	for {
+		select {
+		case code := <-done:
+			return code
+		case s := <-signals:
+			if s == syscall.SIGHUP && c.f.keepRunning {
+				continue
+			}
+			if deadline != nil {
+				return int(fault.Interrupted)
+			}
+			deadline = time.After(grace)
+			cancel(fault.New(fault.Interrupted, "interrupted by a signal (%v)", s))
+		case <-deadline:
+			t.failed(fault.New(fault.Interrupted, "interrupted; a call to the system did not return in time"))
+			return int(fault.Interrupted)
+		}
+	}
+}
+
+// execute does what the flags say.
+func (c *command) execute(ctx context.Context) (err error) {
+	f := &c.f
+	if err := f.check(); err != nil {
+		return err
+	}
+	log, closeLog, err := f.logger(c.t.stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLog()) }()
+	counters := new(syncdirectory.Counters)
+	o := f.options(log, counters)
+	o.OnProblem = c.t.problem
+	stop := c.t.progress(counters, f.quiet)
+	start := time.Now()
+	result, err := c.mirror(ctx, o)
+	stop()
+	if result.Elapsed == 0 {
+		result.Elapsed = time.Since(start)
+	}
+	if !f.keepRunning {
+		c.t.summary(result, f)
+	}
+	return err
+}
+
+// mirror makes the call that the flags ask for.
+func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdirectory.Result, error) {
+	f := &c.f
+	s := &syncdirectory.Sender{Dir: f.from, Links: f.links, Options: o}
+	r := &syncdirectory.Receiver{Dir: f.outputDir, ForceRoot: f.forceRoot, NoFsync: f.noFsync, Options: o}
+	switch {
+	case f.from != "" && f.outputDir != "":
+		r.Counters = nil // of the two, the sender's are shown
+		r.OnProblem = nil
+		return syncdirectory.Local(ctx, s, r)
+	case f.from != "" && f.to != "":
+		return s.Dial(ctx, f.to, f.dial())
+	case f.from != "":
+		return s.Listen(ctx, c.listen())
+	case f.to != "":
+		return r.Dial(ctx, f.to, f.dial())
+	}
+	return r.Listen(ctx, c.listen())
+}
+
+func (f *flags) dial() syncdirectory.DialOptions {
+	return syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout}
+}
+
+func (c *command) listen() syncdirectory.ListenOptions {
+	f := &c.f
+	o := syncdirectory.ListenOptions{
+		Port:        f.port,
+		Addresses:   f.listen,
+		AllowHosts:  f.allowHost,
+		KeepRunning: f.keepRunning,
+		OnListening: c.t.listening(f),
+	}
+	if f.keepRunning {
+		o.OnSession = func(result syncdirectory.Result, err error) {
+			c.t.summary(result, f)
+			if err != nil {
+				c.t.failed(err)
+			}
+		}
+	}
+	return o
+}
+
+// run parses the arguments and returns the exit code.
+func (c *command) run(ctx context.Context, args []string) int {
+	c.cobra.SetArgs(args)
+	err := c.cobra.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code := fault.Of(err, fault.Usage)
+	c.t.failed(err)
+	if code == fault.Usage {
+		fmt.Fprint(c.t.stderr, hint)
+	}
+	return int(code)
+}

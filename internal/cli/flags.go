@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	syncdirectory "github.com/sync-directory/sync-directory"
+	"github.com/sync-directory/sync-directory/internal/fault"
+)
+
+// The two commands that the program is about.
+const example = `  sync-directory --port 8080 --output-dir ~/Downloads/output_dir
+  sync-directory --from ~/Downloads/input_dir --to ws://localhost:8080`
+
+const hint = `
+the receiver, and then the sender:
+
+` + example + `
+
+see sync-directory --help
+`
+
+const long = `sync-directory makes one directory equal another over one WebSocket: what is
+missing or different is copied, what the source does not have is removed, at
+every depth. When both sides have proved that the directories are equal, both
+processes exit 0.
+
+A role, --from DIR gives and --output-dir DIR takes, goes with an end of the
+connection, --port listens and --to dials: all four pairs work. --from and
+--output-dir together mirror within this machine. --from always means the
+contents of the directory, with or without a slash at its end.
+
+Without --listen only this machine can connect.`
+
+const codes = `
+Exit codes, the first that applies:
+   1  usage
+   2  versions do not fit
+   3  source or destination cannot be used: missing, not a directory, nested, in use
+   5  not let in: host name, origin, busy
+  20  interrupted by a signal
+  25  a guard refused the plan: --max-delete, empty source
+  12  the peer broke the protocol, or content did not match its digest
+  11  the destination's disk failed: full, read-only, sync failed
+  10  connection lost; port in use; state unknown, run again
+  30  no progress for --timeout
+  35  no connection within --contimeout
+  23  some entries failed; the others are in place, nothing was removed
+  24  some source files vanished or kept changing; all else is in place
+   0  equal and durable
+`
+
+// command is one run of the program.
+type command struct {
+	f     flags
+	t     *tui
+	cobra *cobra.Command
+}
+
+// flags are what the user asks for.
+type flags struct {
+	from, outputDir, to string
+	port                int
+	portSet             bool
+
+	listen      []string
+	allowHost   []string
+	insecure    bool
+	keepRunning bool
+
+	links, checksum       bool
+	maxDelete             uint64
+	maxDeleteSet          bool
+	noDelete, allowEmpty  bool
+	forceRoot, noFsync    bool
+	transfers, checkers   int
+	timeout, contimeout   time.Duration
+	logLevel, logFormat   string
+	logFile               string
+	quiet, alwaysProgress bool
+}
+
+func newCommand(t *tui) *command {
+	c := &command{t: t}
+	f := &c.f
+	c.cobra = &cobra.Command{
+		Use:           "sync-directory --from DIR | --output-dir DIR  --port N | --to URL",
+		Short:         "make one directory equal another over one WebSocket",
+		Long:          long,
+		Example:       example,
+		Version:       syncdirectory.Version,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.portSet = cmd.Flags().Changed("port")
+			f.maxDeleteSet = cmd.Flags().Changed("max-delete")
+			return c.execute(cmd.Context())
+		},
+	}
+	c.cobra.SetOut(t.stdout)
+	c.cobra.SetErr(t.stderr)
+	c.cobra.CompletionOptions.HiddenDefaultCmd = true
+	c.cobra.SetUsageTemplate(c.cobra.UsageTemplate() + codes)
+	c.cobra.Flags().SortFlags = false
+	f.define(c.cobra)
+	return c
+}
+
+// define lists the flags in the order in which help shows them.
+func (f *flags) define(c *cobra.Command) {
+	p := c.Flags()
+	p.StringVar(&f.from, "from", "", "give the contents of `DIR`")
+	p.StringVar(&f.outputDir, "output-dir", "", "make `DIR` equal to the source; made when missing")
+	p.IntVar(&f.port, "port", 0, "listen on port `N`; 0 takes a free one")
+	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host")
+
+	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
+	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
+	p.Uint64Var(&f.maxDelete, "max-delete", 0, "refuse, before any change, to remove more than `N` entries")
+	p.BoolVar(&f.noDelete, "no-delete", false, "remove nothing")
+	p.Bool("delete", true, "accepted for those who type it: removing is what this program does")
+	p.BoolVar(&f.allowEmpty, "allow-empty", false, "let an empty source empty the destination")
+	p.BoolVar(&f.forceRoot, "force-root", false, "let / or the home directory be the destination (receiver)")
+	p.BoolVar(&f.noFsync, "no-fsync", false, "do not wait until the result is durable (receiver)")
+
+	p.StringArrayVar(&f.listen, "listen", nil, "listen on `ADDR` instead of this machine only; may be repeated")
+	p.BoolVar(&f.insecure, "insecure", false, "let anybody who reaches --listen connect, without any proof")
+	p.StringArrayVar(&f.allowHost, "allow-host", nil, "let requests name the listener `NAME`; may be repeated")
+	p.BoolVar(&f.keepRunning, "keep-running", false, "serve one session after the other")
+
+	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
+	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
+	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for so long (default: wait)")
+	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within that")
+
+	p.StringVar(&f.logLevel, "log-level", "warn", "log from `LEVEL` on: debug, info, warn, error")
+	p.StringVar(&f.logFormat, "log-format", "text", "log as text or json")
+	p.StringVar(&f.logFile, "log-file", "", "log to `FILE` instead of standard error")
+	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong")
+	p.BoolVarP(&f.alwaysProgress, "progress", "P", false, "show progress also where standard error is no terminal")
+}
+
+func usage(format string, args ...any) error { return fault.New(fault.Usage, format, args...) }
+
+// check reports what is missing or does not go together.
+func (f *flags) check() error {
+	ends := f.to != "" || f.portSet
+	switch {
+	case f.from == "" && f.outputDir == "" && !ends:
+		return usage("nothing to do: a role, --from or --output-dir, and an end of the connection, --port or --to, are missing")
+	case f.from == "" && f.outputDir == "":
+		return usage("the role is missing: --from DIR gives a directory, --output-dir DIR takes one")
+	case f.from != "" && f.outputDir != "" && ends:
+		return usage("--from with --output-dir mirrors within this machine: leave out --port and --to")
+	case f.to != "" && f.portSet:
+		return usage("--port listens and --to dials: give one of them")
+	case f.from != "" && f.outputDir == "" && !ends:
+		return usage("the end of the connection is missing: --to URL dials a receiver, --port N waits for one")
+	case f.outputDir != "" && f.from == "" && !ends:
+		return usage("the end of the connection is missing: --port N waits for a sender, --to URL dials one")
+	}
+	return f.checkValues()
+}
+
+func (f *flags) checkValues() error {
+	switch {
+	case f.port < 0 || f.port > 65535:
+		return usage("--port %d is no port: 0 to 65535", f.port)
+	case f.transfers < 0 || f.checkers < 0 || f.transfers > 256 || f.checkers > 256:
+		return usage("--transfers and --checkers are 1 to 256")
+	case f.timeout < 0 || f.contimeout <= 0:
+		return usage("--timeout and --contimeout must not be negative")
+	case f.links && f.from == "":
+		return usage("--links belongs to the sender, which decides what is described")
+	case (f.forceRoot || f.noFsync) && f.outputDir == "":
+		return usage("--force-root and --no-fsync belong to the receiver")
+	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure) && !f.portSet:
+		return usage("--listen, --allow-host, --insecure and --keep-running need --port")
+	}
+	for _, addr := range f.listen {
+		if err := f.checkListen(addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkListen refuses an address that others than this machine reach.
+func (f *flags) checkListen(addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err == nil {
+		return usage("--listen %s: the port is given with --port", addr)
+	}
+	ip, err := netip.ParseAddr(addr)
+	if addr == "localhost" || err == nil && ip.IsLoopback() || f.insecure {
+		return nil
+	}
+	return usage(`--listen %s lets other machines connect, and there is nothing yet to tell friend from foe; either
+  leave --listen out and forward a port:    ssh -L 8080:localhost:%d HOST
+  or put a proxy that authenticates before: see the README
+  or mean it, on a network of your own:     --listen %s --insecure`, addr, f.port, addr)
+}
+
+// options returns what the library is told.
+func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) syncdirectory.Options {
+	o := syncdirectory.Options{
+		Transfers:  f.transfers,
+		Checkers:   f.checkers,
+		Checksum:   f.checksum,
+		NoDelete:   f.noDelete,
+		AllowEmpty: f.allowEmpty,
+		Timeout:    f.timeout,
+		Log:        log,
+		Counters:   counters,
+	}
+	if f.maxDeleteSet {
+		o.MaxDelete = &f.maxDelete
+	}
+	return o
+}
+
+// fmtAddr returns addr for people, with localhost for loopback.
+func fmtAddr(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		host = "localhost"
+	}
+	return fmt.Sprintf("ws://%s", net.JoinHostPort(host, port))
+}
