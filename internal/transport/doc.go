@@ -24,6 +24,9 @@
 //	gorilla/websocket v1.5.3     4000  3600    0.36  0.37     2
 //	coder/websocket v1.8.15      1130  1170    1.3   1.25     0
 //
+// Of that nothing measurable is lost here, with pooled buffers and deadlines
+// (BenchmarkWebSocketUpload: 4000 to 5500 MB/s, no allocations).
+//
 // gorilla copies each payload before it masks it (its write buffer was set to
 // the message's size here), coder writes in pieces of 4 KiB.
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,11 +138,52 @@ func TestPingsDoNotBlockReads(t *testing.T) {
 	if _, err := c.Write(masked(0x82, "still here")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := ours.Read()
-	if err != nil {
-		t.Fatal(err)
+	read := make(chan error, 1)
+	go func() {
+		m, err := ours.Read()
+		m.Free()
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the read waits behind a write")
 	}
-	m.Free()
 	_ = ours.Close(wire.CloseNormal, "")
 	<-stuck
+}
+
+// refusing is a connection whose peer is gone, and whose last word is still
+// on the way.
+type refusing struct{ stream }
+
+func (r *refusing) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func (r *refusing) Read(p []byte) (int, error) {
+	time.Sleep(100 * time.Millisecond)
+	return r.stream.Read(p)
+}
+
+// TestRefusalBeforeBrokenPipe: a write that fails first returns the reason
+// that the peer gave.
+func TestRefusalBeforeBrokenPipe(t *testing.T) {
+	t.Parallel()
+	c := transport.NewSocket(&refusing{stream{Reader: strings.NewReader("\x88\x04\x03\xf3no")}}, nil, true, transport.Options{})
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.Read()
+		read <- err
+	}()
+	err := c.Write(transporttest.Message(1, 0))
+	var closed *wire.CloseError
+	if !errors.As(err, &closed) || closed.Code != wire.CloseInternal || closed.Reason != "no" {
+		t.Errorf("write: %v", err)
+	}
+	if got := <-read; got != err {
+		t.Errorf("read: %v, write: %v", got, err)
+	}
+	_ = c.Close(wire.CloseNormal, "")
 }

@@ -88,6 +88,7 @@ func TestRequests(t *testing.T) {
 		{"options", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404},
 		{"plain get", get("/", "localhost", ""), 426},
 		{"HTTP/2 in clear", get("/", "localhost", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n"), 426},
+		{"HTTP/2 without asking", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 403},
 		{"other path", get("/other", "localhost", ""), 404},
 		{"path with dots", get("/x/..", "localhost", ""), 404},
 		{"health", get("/healthz", "localhost", ""), 200},
