@@ -20,11 +20,12 @@ type target struct {
 	name  string // its own, or in the stage
 	build bool   // goes right to its place, in a directory that is built
 
-	mu    sync.Mutex // guards large, ended and err
-	large *stage.Large
-	held  bool // the handle of dir, for large
-	ended *wire.End
-	err   error
+	mu      sync.Mutex // guards what follows
+	large   *stage.Large
+	held    bool // the handle of dir, for large
+	ended   *wire.End
+	err     error
+	settled bool // its outcome is told
 
 	// What comparing found, on this side and on the other; owned by the
 	// session.

@@ -112,7 +112,10 @@ func (s *session) note(t *target, err error) {
 func (t *target) open(s *session) (*stage.Large, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err != nil {
+	switch {
+	case t.settled:
+		return nil, wire.Errorf("content of entry %d after its end", t.id)
+	case t.err != nil:
 		return nil, nil
 	}
 	if t.large == nil {
@@ -134,6 +137,9 @@ func (s *session) writeEnd(body []byte) error {
 		return err
 	}
 	_, err = t.open(s) // a file without chunks is made now
+	if errors.Is(err, wire.ErrProtocol) {
+		return err
+	}
 	t.mu.Lock()
 	t.ended = &e
 	t.mu.Unlock()
@@ -146,9 +152,11 @@ func (s *session) writeEnd(body []byte) error {
 func (s *session) complete(t *target) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended == nil || t.err == nil && !t.large.Complete(t.ended.Size) || s.take(t.id) == nil {
+	if t.settled || t.ended == nil || t.err == nil && !t.large.Complete(t.ended.Size) {
 		return
 	}
+	t.settled = true
+	s.take(t.id)
 	o := outcome{t: t, size: t.ended.Size, err: t.err}
 	switch {
 	case t.large == nil:
