@@ -25,6 +25,7 @@ type target struct {
 	held    bool // the handle of dir, for large
 	ended   *wire.End
 	err     error
+	writing int  // writers that are in large now
 	settled bool // its outcome is told
 
 	// What comparing found, on this side and on the other; owned by the

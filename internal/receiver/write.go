@@ -79,6 +79,7 @@ func (s *session) writeChunk(body []byte) error {
 	large, err := t.open(s)
 	if err == nil && large != nil {
 		err = large.Write(c)
+		t.leave()
 	}
 	if errors.Is(err, wire.ErrProtocol) {
 		return err
@@ -100,15 +101,15 @@ func (s *session) note(t *target, err error) {
 		return
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.err == nil {
 		t.err = err
 	}
-	t.mu.Unlock()
-	s.complete(t)
+	s.completeLocked(t)
 }
 
 // open returns the file of t, made when it is not there yet, or nil if t has
-// failed.
+// failed. Who gets one says leave after using it.
 func (t *target) open(s *session) (*stage.Large, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,7 +124,15 @@ func (t *target) open(s *session) (*stage.Large, error) {
 			return nil, err
 		}
 	}
+	t.writing++
 	return t.large, nil
+}
+
+// leave says that the file that open returned is not used any more.
+func (t *target) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writing--
 }
 
 // writeEnd notes that all chunks of a file were sent.
@@ -136,9 +145,12 @@ func (s *session) writeEnd(body []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.open(s) // a file without chunks is made now
+	large, err := t.open(s) // a file without chunks is made now
 	if errors.Is(err, wire.ErrProtocol) {
 		return err
+	}
+	if large != nil {
+		t.leave()
 	}
 	t.mu.Lock()
 	t.ended = &e
@@ -147,12 +159,11 @@ func (s *session) writeEnd(body []byte) error {
 	return nil
 }
 
-// complete finishes the file of t once all of it is written and the end is
-// known, which one of the writers finds out.
-func (s *session) complete(t *target) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.settled || t.ended == nil || t.err == nil && !t.large.Complete(t.ended.Size) {
+// completeLocked finishes the file of t once all of it is written, the end is
+// known and no writer is in it any more, which the last of them finds out.
+// t.mu must be held.
+func (s *session) completeLocked(t *target) {
+	if t.settled || t.ended == nil || t.writing > 0 || t.err == nil && !t.large.Complete(t.ended.Size) {
 		return
 	}
 	t.settled = true
