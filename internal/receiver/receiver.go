@@ -127,8 +127,9 @@ type session struct {
 	hashes  *queue.Queue[*target] // to hash
 	results *inbox                // from write and hash
 
-	mu      sync.Mutex // guards targets
+	mu      sync.Mutex // guards targets, begun and, while streaming, index
 	targets map[uint64]*target
+	begun   tree.Set // while streaming: files of which something came
 
 	descent   *descent             // while comparing
 	dirs      map[uint64]*tree.Dir // while streaming: directories of which more may come

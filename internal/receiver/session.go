@@ -101,11 +101,9 @@ func (s *session) end(b *wire.Buffer, body []byte) error {
 	}
 	b.Free()
 	s.busy.Wait()
-	s.mu.Lock()
-	t := s.targets[e.ID]
-	s.mu.Unlock()
-	if t == nil || t.what != wire.WantContent {
-		return wire.Errorf("an end of entry %d, which is not wanted", e.ID)
+	t, err := s.wants(e.ID, false)
+	if err != nil {
+		return err
 	}
 	t.void(s)
 	return nil
@@ -137,11 +135,11 @@ func (s *session) peerProblem(m *wire.Problem) error {
 	if m.Answers == 0 {
 		return nil
 	}
+	s.busy.Wait()
 	t := s.take(m.Answers)
 	if t == nil {
 		return wire.Errorf("a problem with entry %d, which is not wanted", m.Answers)
 	}
-	s.busy.Wait()
 	t.void(s)
 	s.waiting--
 	return nil

@@ -37,9 +37,7 @@ func (s *session) streamed(answered int, sections []wire.Section) error {
 		if sec.To == "" {
 			delete(s.dirs, sec.Dir) // it is complete
 		}
-		if err := s.grow(d, sec.Entries); err != nil {
-			return err
-		}
+		s.grow(d, sec.Entries)
 	}
 	return nil
 }
@@ -51,12 +49,15 @@ func follows(d *tree.Dir, from string) bool {
 	return from == "" && n == 0 || from != "" && n > 0 && d.Entries[n-1].Name < from
 }
 
-// grow adds entries to a directory of the wanted tree and begins them.
-func (s *session) grow(d *tree.Dir, entries []tree.Entry) error {
+// grow adds entries to a directory of the wanted tree, makes the directories
+// and links among them, and waits for the files.
+func (s *session) grow(d *tree.Dir, entries []tree.Entry) {
 	at := len(d.Entries)
 	first := s.index.Len()
+	s.mu.Lock()
 	d.Entries = append(d.Entries, entries...)
 	s.index.Add(d, at, len(entries))
+	s.mu.Unlock()
 	for i := range entries {
 		step := tree.Step{Dir: d, Index: at + i}
 		e := step.Entry()
@@ -71,13 +72,21 @@ func (s *session) grow(d *tree.Dir, entries []tree.Entry) error {
 			step.Kind = tree.Point
 			s.apply.Point(step)
 		case tree.File:
-			step.Kind = tree.Fetch
-			if _, err := s.fetch(step); err != nil {
-				return err
-			}
+			s.waiting++
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
 		}
 	}
-	return nil
+}
+
+// streamedTarget returns the target for a file that was described, the first
+// time that something of it comes, and otherwise nil. While streaming, files
+// become targets no earlier: the description runs far ahead of the content.
+// s.mu must be held.
+func (s *session) streamedTarget(id uint64) *target {
+	d, at, ok := s.index.Find(id)
+	if !ok || d.Entries[at].Type != tree.File || !s.begun.Add(id) {
+		return nil
+	}
+	return s.newTarget(id, tree.Step{Kind: tree.Fetch, Dir: d, Index: at}, d != s.want.Dir)
 }

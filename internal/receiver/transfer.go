@@ -171,11 +171,17 @@ func (s *session) fetchTarget(step tree.Step) (*target, error) {
 	if !ok {
 		return nil, wire.Errorf("%s has no number", step.Path())
 	}
-	t := &target{id: id, step: step, dir: step.Dir, name: step.Entry().Name, build: s.apply.Builds(step.Dir)}
-	if !t.build {
+	return s.newTarget(id, step, s.apply.Builds(step.Dir)), nil
+}
+
+// newTarget returns a target that goes right to its place, where that is in a
+// directory that is built, or into the stage.
+func (s *session) newTarget(id uint64, step tree.Step, build bool) *target {
+	t := &target{id: id, what: wire.WantContent, step: step, dir: step.Dir, name: step.Entry().Name, build: build}
+	if !build {
 		t.name = s.area.Next()
 	}
-	return t, nil
+	return t
 }
 
 // expect makes t one of the targets.
@@ -193,6 +199,9 @@ func (s *session) take(id uint64) *target {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.targets[id]
+	if t == nil && s.streaming {
+		return s.streamedTarget(id)
+	}
 	delete(s.targets, id)
 	return t
 }

@@ -33,13 +33,22 @@ func (s *session) write() {
 	}
 }
 
-// wants returns the target with a number whose content is wanted.
-func (s *session) wants(id uint64) (*target, error) {
+// wants returns the target with a number whose content is wanted. When it is
+// the last that comes of it, it is taken off the list.
+func (s *session) wants(id uint64, last bool) (*target, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.targets[id]
+	if t == nil && s.streaming {
+		if t = s.streamedTarget(id); t != nil && !last {
+			s.targets[id] = t
+		}
+	}
 	if t == nil || t.what != wire.WantContent {
 		return nil, wire.Errorf("content of entry %d, which is not wanted", id)
+	}
+	if last {
+		delete(s.targets, id)
 	}
 	return t, nil
 }
@@ -49,9 +58,9 @@ func (s *session) writePack(body []byte) error {
 	var done []outcome
 	var failed error
 	err := wire.DecodePack(body, func(f wire.Packed) bool {
-		t := s.take(f.ID)
-		if t == nil || t.what != wire.WantContent {
-			failed = wire.Errorf("content of entry %d, which is not wanted", f.ID)
+		t, err := s.wants(f.ID, true)
+		if err != nil {
+			failed = err
 			return false
 		}
 		o := outcome{t: t, size: f.Size}
@@ -72,7 +81,7 @@ func (s *session) writeChunk(body []byte) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.wants(c.ID)
+	t, err := s.wants(c.ID, false)
 	if err != nil {
 		return err
 	}
@@ -141,7 +150,7 @@ func (s *session) writeEnd(body []byte) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.wants(e.ID)
+	t, err := s.wants(e.ID, false)
 	if err != nil {
 		return err
 	}

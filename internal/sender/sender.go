@@ -115,7 +115,7 @@ type session struct {
 	sealed bool       // the description is complete
 	opened map[*large]bool
 	index  *tree.Index
-	wanted [2]bits // numbers of which content, or digest, was asked for
+	wanted [2]tree.Set // numbers of which content, or digest, was asked for
 
 	// maxIndex bounds the numbers: a receiver that asks for everything
 	// twice is broken. Set before the first answer.

@@ -131,7 +131,7 @@ func (s *session) jobs(what wire.Wanted, ids []uint64) ([]job, error) {
 		if e == nil || e.Type != tree.File {
 			return nil, wire.Errorf("entry %d is wanted, which is no described file", id)
 		}
-		if !s.wanted[what-1].add(id) {
+		if !s.wanted[what-1].Add(id) {
 			return nil, wire.Errorf("entry %d is wanted twice", id)
 		}
 		jobs[i] = job{id, what, dir, e}

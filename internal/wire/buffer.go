@@ -17,6 +17,7 @@ const (
 type Buffer struct {
 	b    []byte // Headroom bytes or more, then the message
 	from int    // where the message begins, at least Headroom
+	size int    // without Headroom, when it was made
 	pool *sync.Pool
 }
 
@@ -43,7 +44,7 @@ func NewBuffer(capacity int) *Buffer {
 			b.b, b.from = b.b[:Headroom], Headroom
 			return b
 		}
-		return &Buffer{make([]byte, Headroom, Headroom+p.size), Headroom, p.pool}
+		return &Buffer{make([]byte, Headroom, Headroom+p.size), Headroom, p.size, p.pool}
 	}
 	panic("wire: buffer over MaxMessage")
 }
@@ -77,9 +78,10 @@ func (b *Buffer) skip(n int) { b.from += n }
 // set takes back what was appended to b.b.
 func (b *Buffer) set(p []byte) { b.b = p }
 
-// Free gives the buffer back. It must not be used afterwards.
+// Free gives the buffer back. It must not be used afterwards. One that has
+// grown is left to the garbage collector: the pools hold what they are for.
 func (b *Buffer) Free() {
-	if b != nil && b.pool != nil {
+	if b != nil && cap(b.b) <= b.size+Headroom {
 		b.pool.Put(b)
 	}
 }
