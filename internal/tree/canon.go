@@ -18,9 +18,9 @@ var Exact = Canon{Granularity: 1, MinSec: -1 << 62, MaxSec: 1 << 62, LinkTimes: 
 func (c Canon) Time(t Time) Time {
 	switch {
 	case t.Sec < c.MinSec:
-		return Time{Sec: c.MinSec}
+		t = Time{Sec: c.MinSec}
 	case t.Sec > c.MaxSec:
-		return Time{Sec: c.MaxSec}
+		t = Time{Sec: c.MaxSec}
 	}
 	const second = 1_000_000_000
 	if c.Granularity < second {
@@ -30,6 +30,9 @@ func (c Canon) Time(t Time) Time {
 	g := int64(c.Granularity / second)
 	t.Nsec = 0
 	t.Sec -= ((t.Sec % g) + g) % g
+	if t.Sec < c.MinSec {
+		t.Sec += g
+	}
 	return t
 }
 

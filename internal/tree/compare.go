@@ -12,7 +12,7 @@ package tree
 func Compare(have, want *Entry, c Canon) *Plan {
 	cmp := comparison{canon: c, plan: new(Plan)}
 	if have.Dir.Closed {
-		cmp.plan.Blocked = append(cmp.plan.Blocked, Step{Dir: want.Dir})
+		cmp.plan.Blocked = append(cmp.plan.Blocked, Step{Dir: want.Dir, Index: -1})
 		return cmp.plan
 	}
 	// An explicit stack, so that a deep tree costs heap and no stack.
@@ -82,6 +82,9 @@ func (c *comparison) entry(s Step) {
 		c.plan.Blocked = append(c.plan.Blocked, s)
 	case have == nil:
 		c.put(s)
+	case have.Type != want.Type && have.Dir != nil && have.Dir.Closed:
+		// It could be moved out of the way, but never removed after that.
+		c.plan.Blocked = append(c.plan.Blocked, s)
 	case have.Type != want.Type:
 		c.plan.Removed += have.Entries()
 		c.put(s)

@@ -33,7 +33,7 @@ func (k Kind) String() string { return kindNames[k] }
 type Step struct {
 	Kind Kind
 	// Dir and Index say which entry it is about: of the wanted tree, for
-	// Remove of the one that is there.
+	// Remove of the one that is there. An Index of -1 is Dir itself.
 	Dir   *Dir
 	Index int
 	// Within is, for Remove, the wanted directory that loses the entry.
@@ -47,7 +47,12 @@ type Step struct {
 func (s *Step) Entry() *Entry { return &s.Dir.Entries[s.Index] }
 
 // Path returns the path of the entry that the step is about.
-func (s *Step) Path() string { return s.Dir.Join(s.Entry().Name) }
+func (s *Step) Path() string {
+	if s.Index < 0 {
+		return s.Dir.Path()
+	}
+	return s.Dir.Join(s.Entry().Name)
+}
 
 // Displaces reports whether something of another type is in the way.
 func (s *Step) Displaces() bool { return s.Have != nil && s.Have.Type != s.Entry().Type }
