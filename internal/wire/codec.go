@@ -21,8 +21,9 @@ func Errorf(format string, args ...any) error {
 // reader takes a body apart. Its error is sticky: after the first one every
 // method returns zero values, so that a decoder checks once at its end.
 type reader struct {
-	b   []byte
-	err error
+	b     []byte
+	err   error
+	names int // bytes of the names of entries so far, in full
 }
 
 func (r *reader) fail(what string) {

@@ -84,6 +84,7 @@
 //	         An answer begins with the asked range: as entries when the budget holds
 //	         them, in one or several sections whose bounds join; else as ranges, whose
 //	         bounds join too. What is left of the budget goes to the directories in it.
+//	         The names in one message take at most 16 MiB when they are written in full.
 //
 //	Want     byte 1 content | 2 digest, then for every wanted file varint id minus the one before
 //

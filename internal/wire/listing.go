@@ -194,6 +194,11 @@ const (
 	minRange = 2 + digest.Size
 )
 
+// maxNames bounds the bytes of all names in a message. Names share prefixes,
+// so that a megabyte could stand for hundreds; what a sender lists in a
+// message (see page in package sender) stays below a half of this.
+const maxNames = 16 << 20
+
 func (r *reader) ranges(n uint64, from, to string) []Range {
 	if n < 2 || n > uint64(len(r.b)/minRange) {
 		r.fail("number of ranges")
@@ -229,6 +234,9 @@ func (r *reader) entries(n uint64, from, to string) []tree.Entry {
 		begin := len(names)
 		names = r.entry(&entries[i], &prev, names, start)
 		ends[i] = len(names)
+		if r.names += len(names) - begin; r.names > maxNames {
+			r.fail("too many bytes of names")
+		}
 		if r.err != nil {
 			return nil
 		}

@@ -52,7 +52,7 @@ const (
 
 // EncodeWant returns Want messages for the given files.
 func EncodeWant(what Wanted, ids []uint64) (messages []*Buffer) {
-	const perMessage = 8 << 10
+	const perMessage = (SmallMessage - 3) / binary.MaxVarintLen64
 	for len(ids) > 0 {
 		n := min(len(ids), perMessage)
 		b := newMessage(TypeWant, SmallMessage)

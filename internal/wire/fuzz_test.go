@@ -1,0 +1,171 @@
+package wire_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// same fails unless what was decoded encodes to the bytes that it came from.
+func same(t *testing.T, body []byte, b *wire.Buffer) {
+	t.Helper()
+	defer b.Free()
+	if got := b.Bytes()[2:]; !bytes.Equal(got, body) {
+		t.Errorf("encodes to\n%q, came from\n%q", got, body)
+	}
+}
+
+// reseal puts the right digest before what is fuzzed, which would never find
+// it.
+func reseal(rest []byte) []byte {
+	d := digest.Sum(rest)
+	return append(d[:], rest...)
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Fuzz(func(t *testing.T, message []byte) {
+		typ, body, err := wire.Split(message)
+		if err == nil && !bytes.Equal(append([]byte{byte(typ), 0}, body...), message) {
+			t.Errorf("%q is split into %d and %q", message, typ, body)
+		}
+	})
+}
+
+func FuzzListing(f *testing.F) {
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		if len(rest) > 64<<10 {
+			return
+		}
+		body := reseal(rest)
+		answered, sections, err := wire.DecodeListing(body)
+		if err == nil {
+			same(t, body, encodeListing(answered, sections))
+		}
+	})
+}
+
+func FuzzAsk(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		questions, err := wire.DecodeAsk(body)
+		if err != nil {
+			return
+		}
+		// Questions may be spread over more messages than they came in.
+		var all []byte
+		for _, b := range wire.EncodeAsk(questions) {
+			all = append(all, b.Bytes()[2:]...)
+			b.Free()
+		}
+		if !bytes.Equal(all, body) {
+			t.Errorf("encodes to\n%q, came from\n%q", all, body)
+		}
+	})
+}
+
+func FuzzWant(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		what, ids, err := wire.DecodeWant(body)
+		if err == nil && len(ids) < 6000 {
+			same(t, body, wire.EncodeWant(what, ids)[0])
+		}
+	})
+}
+
+func FuzzPack(f *testing.F) {
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		if len(rest) > 64<<10 {
+			return
+		}
+		body := reseal(rest)
+		p := wire.NewPack()
+		err := wire.DecodePack(body, func(f wire.Packed) bool {
+			copy(p.Add(f.ID, f.Meta), f.Content)
+			return true
+		})
+		if err != nil {
+			p.Discard()
+			return
+		}
+		same(t, body, p.Finish())
+	})
+}
+
+func FuzzChunk(f *testing.F) {
+	f.Fuzz(func(t *testing.T, head, content []byte) {
+		d := digest.Sum(content)
+		body := append(append(d[:], head...), content...)
+		c, err := wire.DecodeChunk(body)
+		if err != nil {
+			return
+		}
+		m, place := wire.NewChunk(len(c.Content))
+		copy(place, c.Content)
+		b, sum := m.Finish(c.ID, c.Index, len(c.Content))
+		if sum != c.Digest {
+			t.Errorf("digest %s, want %s", sum, c.Digest)
+		}
+		same(t, body, b)
+	})
+}
+
+func FuzzEnd(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if e, err := wire.DecodeEnd(body); err == nil {
+			same(t, body, wire.EncodeEnd(e))
+		}
+	})
+}
+
+func FuzzSums(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sums, err := wire.DecodeSums(body)
+		if err == nil && len(sums) <= wire.MaxSums {
+			same(t, body, wire.EncodeSums(sums))
+		}
+	})
+}
+
+// Unknown fields go back out in another order, so that a control message is
+// stable only after one pass.
+func FuzzDecode(f *testing.F) {
+	f.Fuzz(func(t *testing.T, typ byte, body []byte) {
+		if len(body) > 32<<10 {
+			return
+		}
+		once, err := wire.Decode(wire.Type(typ), body)
+		if err != nil {
+			return
+		}
+		b := wire.Encode(once)
+		defer b.Free()
+		if b.Bytes()[0] != typ {
+			t.Fatalf("type %d encodes as %d", typ, b.Bytes()[0])
+		}
+		again, err := wire.Decode(wire.Type(typ), b.Bytes()[2:])
+		if err != nil || !proto.Equal(once, again) {
+			t.Fatalf("decodes to %v, and that to %v, %v", once, again, err)
+		}
+		same(t, b.Bytes()[2:], wire.Encode(again))
+	})
+}
+
+// A fuzz target without seeds finds nothing and tells nobody.
+func TestCorporaAreNotEmpty(t *testing.T) {
+	for _, target := range []string{"Split", "Listing", "Ask", "Want", "Pack", "Chunk", "End", "Sums", "Decode"} {
+		seeds, err := filepath.Glob(filepath.Join("testdata", "fuzz", "Fuzz"+target, "*"))
+		if err != nil || len(seeds) < 2 {
+			t.Errorf("%s has %d seeds, %v", target, len(seeds), err)
+		}
+		for _, s := range seeds {
+			if info, err := os.Stat(s); err != nil || info.Size() == 0 {
+				t.Errorf("%s: %v", s, err)
+			}
+		}
+	}
+}
