@@ -21,20 +21,30 @@ func Errorf(format string, args ...any) error {
 // reader takes a body apart. Its error is sticky: after the first one every
 // method returns zero values, so that a decoder checks once at its end.
 type reader struct {
-	b     []byte
-	err   error
-	names int // bytes of the names of entries so far, in full
+	b   []byte
+	at  int // where b is read on: a number costs the collector less than a slice
+	err error
+
+	// Of a Listing, used again for each section: the names in full, one
+	// after the other, and where each ends. And how many bytes of names
+	// there were in all sections.
+	names     []byte
+	ends      []int
+	nameBytes int
 }
 
 func (r *reader) fail(what string) {
 	if r.err == nil {
 		r.err = Errorf("%s", what)
-		r.b = nil
+		r.at = len(r.b)
 	}
 }
 
+// left returns how many bytes are to be read: none after an error.
+func (r *reader) left() int { return len(r.b) - r.at }
+
 // more reports whether there is anything left, and no error.
-func (r *reader) more() bool { return len(r.b) > 0 }
+func (r *reader) more() bool { return r.at < len(r.b) }
 
 // end returns the error, which there is also when something is left.
 func (r *reader) end() error {
@@ -45,38 +55,36 @@ func (r *reader) end() error {
 }
 
 func (r *reader) byte() byte {
-	if len(r.b) == 0 {
+	if !r.more() {
 		r.fail("message too short")
 		return 0
 	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
+	r.at++
+	return r.b[r.at-1]
 }
 
 func (r *reader) bytes(n uint64) []byte {
-	if n > uint64(len(r.b)) {
+	if n > uint64(r.left()) {
 		r.fail("length beyond the end of a message")
 		return nil
 	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
+	from := r.at
+	r.at += int(n)
+	return r.b[from:r.at:r.at]
 }
 
 // uvarint reads a number in its shortest form.
 func (r *reader) uvarint() uint64 {
-	if len(r.b) > 0 && r.b[0] < 0x80 {
-		v := uint64(r.b[0])
-		r.b = r.b[1:]
-		return v
+	if r.at < len(r.b) && r.b[r.at] < 0x80 {
+		r.at++
+		return uint64(r.b[r.at-1])
 	}
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || r.b[n-1] == 0 {
+	v, n := binary.Uvarint(r.b[r.at:])
+	if n <= 0 || r.b[r.at+n-1] == 0 {
 		r.fail("malformed number")
 		return 0
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
 }
 
@@ -124,7 +132,7 @@ func (r *reader) meta() (m Meta) {
 // sealed takes the digest that a body begins with and compares it with the
 // rest of the body.
 func (r *reader) sealed() {
-	if want := r.digest(); r.err == nil && digest.Sum(r.b) != want {
+	if want := r.digest(); r.err == nil && digest.Sum(r.b[r.at:]) != want {
 		r.fail("message does not match its digest")
 	}
 }

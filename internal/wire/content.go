@@ -147,7 +147,7 @@ func DecodeChunk(body []byte) (c Chunk, err error) {
 	if r.byte() != chunkIsData {
 		r.fail("unknown kind of chunk")
 	}
-	c.Content, r.b = r.b, nil
+	c.Content = r.bytes(uint64(r.left()))
 	if n := len(c.Content); r.err == nil && (n == 0 || n > digest.ChunkSize) {
 		r.fail("size of a chunk")
 	}

@@ -200,7 +200,7 @@ const (
 const maxNames = 16 << 20
 
 func (r *reader) ranges(n uint64, from, to string) []Range {
-	if n < 2 || n > uint64(len(r.b)/minRange) {
+	if n < 2 || n > uint64(r.left()/minRange) {
 		r.fail("number of ranges")
 		return nil
 	}
@@ -221,36 +221,26 @@ func (r *reader) ranges(n uint64, from, to string) []Range {
 // entries reads n entries whose names ascend within the bounds. All names
 // share one allocation.
 func (r *reader) entries(n uint64, from, to string) []tree.Entry {
-	if n > uint64(len(r.b)/minEntry) {
+	if n > uint64(r.left()/minEntry) {
 		r.fail("number of entries")
 		return nil
 	}
 	entries := make([]tree.Entry, n)
-	names := make([]byte, 0, 16*n)
-	ends := make([]int, n)
+	r.names, r.ends = r.names[:0], r.ends[:0]
 	var prev tree.Entry
-	start := 0
 	for i := range entries {
-		begin := len(names)
-		names = r.entry(&entries[i], &prev, names, start)
-		ends[i] = len(names)
-		if r.names += len(names) - begin; r.names > maxNames {
-			r.fail("too many bytes of names")
-		}
-		if r.err != nil {
+		if r.entry(&entries[i], &prev); r.err != nil {
 			return nil
 		}
-		start = begin
 	}
-	arena := string(names)
-	begin := 0
+	arena, begin := string(r.names), 0
 	for i := range entries {
 		e := &entries[i]
-		e.Name = arena[begin:ends[i]]
+		e.Name = arena[begin:r.ends[i]]
 		if e.Dir != nil {
 			e.Dir.Name = e.Name
 		}
-		begin = ends[i]
+		begin = r.ends[i]
 	}
 	r.checkOrder(entries, from, to)
 	return entries
@@ -270,17 +260,16 @@ func (r *reader) checkOrder(entries []tree.Entry, from, to string) {
 	}
 }
 
-// entry reads one entry against the one before it, whose name begins at start
-// in names, and returns names with the entry's own added.
-func (r *reader) entry(e, prev *tree.Entry, names []byte, start int) []byte {
+// entry reads one entry, but for its name, against the one before it.
+func (r *reader) entry(e, prev *tree.Entry) {
 	head := r.byte()
 	e.Type = tree.Type(head & bitsType)
-	names = r.name(names, start)
+	r.name()
 	if e.Type == tree.Opaque {
 		if head != byte(tree.Opaque) {
 			r.fail("bits of an opaque entry")
 		}
-		return names
+		return
 	}
 	if head&bitPerm == 0 {
 		prev.Perm = r.changed16(prev.Perm)
@@ -290,19 +279,28 @@ func (r *reader) entry(e, prev *tree.Entry, names []byte, start int) []byte {
 	}
 	e.Perm, e.Sec, e.Nsec = prev.Perm, prev.Sec, prev.Nsec
 	r.rest(e, head)
-	return names
 }
 
-// name reads a name that shares a prefix with the one before it.
-func (r *reader) name(names []byte, start int) []byte {
-	prev := names[start:]
+// name adds to names one that shares a prefix with the one before it.
+func (r *reader) name() {
+	var prev []byte
+	switch n := len(r.ends); n {
+	case 0:
+	case 1:
+		prev = r.names[:r.ends[0]]
+	default:
+		prev = r.names[r.ends[n-2]:r.ends[n-1]]
+	}
 	shared := r.atMost(uint64(len(prev)), "shared prefix of a name")
 	rest := r.bytes(r.atMost(tree.MaxName, "name too long"))
 	if shared < uint64(len(prev)) && len(rest) > 0 && rest[0] == prev[shared] {
 		r.fail("prefix of a name not shared in full")
 	}
-	names = append(names, prev[:shared]...)
-	return append(names, rest...)
+	if r.nameBytes += int(shared) + len(rest); r.nameBytes > maxNames {
+		r.fail("too many bytes of names")
+	}
+	r.names = append(append(r.names, prev[:shared]...), rest...)
+	r.ends = append(r.ends, len(r.names))
 }
 
 func (r *reader) changed16(prev uint16) uint16 {
