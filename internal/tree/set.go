@@ -1,0 +1,17 @@
+package tree
+
+// Set is a set of numbers that an Index gave out. The zero value is empty.
+type Set []uint64
+
+// Add adds id and reports whether it was not in the set.
+func (s *Set) Add(id uint64) bool {
+	for uint64(len(*s)) <= id/64 {
+		*s = append(*s, 0)
+	}
+	w, bit := &(*s)[id/64], uint64(1)<<(id%64)
+	if *w&bit != 0 {
+		return false
+	}
+	*w |= bit
+	return true
+}
