@@ -157,8 +157,8 @@ func local(ctx context.Context, from, to endpoint) (Result, error) {
 	}
 	result, err := carry(ctx, to, b, mine, peer)
 	sent := <-given
-	if err == nil {
-		err = sent.err
+	if f := (*fault.Error)(nil); err == nil || errors.As(err, &f) && f.Peer && sent.err != nil {
+		err = sent.err // the side where it happened knows best
 	}
 	result.Code = fault.Worse(result.Code, fault.Of(err, fault.Lost))
 	return result, err

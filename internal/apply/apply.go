@@ -86,25 +86,34 @@ func (a *Applier) Lost(s *tree.Step) bool {
 	return false
 }
 
-// in calls f with the handle of d. Where f may not change the directory for
-// want of permission, and the directory is ours, it is given the permission
-// for the time of the run: Finish sets what it shall have.
+// in calls f with the handle of a directory of the wanted tree, as with does,
+// and notes that its metadata is to be set again where that was changed.
 func (a *Applier) in(d *tree.Dir, f func(dirfs.Dir) error) error {
-	h, err := a.Handles.Acquire(d)
-	if err != nil {
-		return err
+	opened, err := with(a.Handles, d, f)
+	if opened {
+		a.touched(d)
 	}
-	defer a.Handles.Release(d)
+	return err
+}
+
+// with calls f with the handle of d. Where f may not change the directory for
+// want of permission, and the directory is ours, it is given the permission
+// and f is called again; with returns whether it was.
+func with(handles *dirfs.Handles, d *tree.Dir, f func(dirfs.Dir) error) (opened bool, err error) {
+	h, err := handles.Acquire(d)
+	if err != nil {
+		return false, err
+	}
+	defer handles.Release(d)
 	err = f(h)
 	if !errors.Is(err, fs.ErrPermission) {
-		return err
+		return false, err
 	}
 	info, ierr := h.Self()
 	if ierr != nil || info.Perm&0o300 == 0o300 || h.Chmod(info.Perm|0o700) != nil {
-		return err
+		return false, err
 	}
-	a.touched(d)
-	return f(h)
+	return true, f(h)
 }
 
 // touched notes that the metadata of d is to be set at the end.

@@ -52,7 +52,7 @@ func (t *tui) clear() {
 func (t *tui) failed(err error) {
 	code := fault.Of(err, fault.Usage)
 	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Peer {
-		t.say("the other side: %s (exit code %d: %s)", report.Clip(f.Error(), 1000), code, code)
+		t.say("the other side: %s (exit code %d)", report.Clip(f.Error(), 1000), code)
 		return
 	}
 	t.say("%s (exit code %d)", printable(err.Error()), code)

@@ -221,11 +221,18 @@ func (s *session) finish(ctx context.Context) error {
 	if err := s.apply.InstallAll(); err != nil {
 		return err
 	}
+	if err := s.apply.Clear(ctx, s.area.Files, func() {}); err != nil { // what could not be installed
+		return err
+	}
 	// A problem of either side but a vanished file forbids to remove.
 	code := s.Problems.Code()
-	removes := !s.Policy.NoDelete && !s.seal.Incomplete && (code == fault.OK || code == fault.Vanished)
+	removes := !s.seal.Incomplete && (code == fault.OK || code == fault.Vanished)
 	if removes {
-		if err := s.apply.Remove(ctx, s.plan.Removals, func() { s.Counters.Removed.Add(1) }); err != nil {
+		removals := s.plan.Removals
+		if s.Policy.NoDelete {
+			removals = nil // but what was displaced goes
+		}
+		if err := s.apply.Remove(ctx, removals, func() { s.Counters.Removed.Add(1) }); err != nil {
 			return err
 		}
 	}

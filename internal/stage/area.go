@@ -95,8 +95,17 @@ func (a *Area) open() (err error) {
 	case !errors.Is(err, errors.ErrUnsupported):
 		return err
 	}
-	// The root's own time is the user's, not ours.
-	return a.root.SetTime(a.Root.MTime)
+	return a.restore(a.Root.MTime)
+}
+
+// restore gives the root back the time t, which working in it has changed. A
+// root that belongs to somebody else keeps what it has: whether that matters
+// is found out at the end.
+func (a *Area) restore(t tree.Time) error {
+	if err := a.root.SetTime(t); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 // enter opens a directory of the area, making it when it is missing.
@@ -216,7 +225,7 @@ func (a *Area) Leave(t tree.Time) error {
 	if rerr := a.root.RemoveDir(tree.Reserved); rerr != nil && !isNotEmpty(rerr) {
 		err = errors.Join(err, absent(rerr))
 	}
-	return errors.Join(err, a.root.SetTime(t))
+	return errors.Join(err, a.restore(t))
 }
 
 // inWork opens the working directory for one call.

@@ -74,6 +74,10 @@ type Large struct {
 	name string
 	f    dirfs.File
 
+	// writing is held while a chunk is written: the system lets one writer
+	// at a time into a file, and those that wait for it there spin.
+	writing sync.Mutex
+
 	mu       sync.Mutex // guards the rest
 	digests  []digest.Digest
 	received int64 // chunks
@@ -101,7 +105,10 @@ func (l *Large) Write(c wire.Chunk) error {
 	if err := l.register(c); err != nil {
 		return err
 	}
-	if _, err := l.f.WriteAt(c.Content, int64(c.Index)*digest.ChunkSize); err != nil {
+	l.writing.Lock()
+	_, err := l.f.WriteAt(c.Content, int64(c.Index)*digest.ChunkSize)
+	l.writing.Unlock()
+	if err != nil {
 		return err
 	}
 	l.mu.Lock()

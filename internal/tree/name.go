@@ -27,7 +27,7 @@ const Reserved = ".sync-directory"
 var (
 	ErrNameEmpty = errors.New("empty name")
 	ErrNameLong  = errors.New("name of more than 1024 bytes")
-	ErrNameDots  = errors.New("name is . or ..")
+	ErrNameDots  = errors.New("name is one or two dots")
 	ErrNameByte  = errors.New("name holds a slash or a NUL byte")
 )
 

@@ -1,0 +1,61 @@
+package digest
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestVectors holds the digests to official test vectors of BLAKE3: input
+// byte i is i modulo 251.
+func TestVectors(t *testing.T) {
+	for n, want := range map[int]string{
+		0:      "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+		1:      "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213",
+		1024:   "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7",
+		102400: "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085",
+	} {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(i % 251)
+		}
+		if got := Sum(b).String(); got != want {
+			t.Errorf("Sum of %d bytes = %s, want %s", n, got, want)
+		}
+	}
+}
+
+// TestContent holds the two levels of content digests together.
+func TestContent(t *testing.T) {
+	b := make([]byte, 3*ChunkSize+7)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	for _, n := range []int{0, 1, ChunkSize - 1, ChunkSize, ChunkSize + 1, 3*ChunkSize + 7} {
+		var chunks []Digest
+		for rest := b[:n]; len(rest) > 0; rest = rest[min(len(rest), ChunkSize):] {
+			chunks = append(chunks, Sum(rest[:min(len(rest), ChunkSize)]))
+		}
+		if int64(len(chunks)) != Chunks(int64(n)) {
+			t.Errorf("%d bytes have %d chunks, Chunks says %d", n, len(chunks), Chunks(int64(n)))
+		}
+		if got, want := ContentOf(b[:n]), Content(chunks); got != want {
+			t.Errorf("%d bytes: ContentOf %s, Content %s", n, got, want)
+		}
+	}
+	if one := ContentOf(b[:5]); one == Sum(b[:5]) {
+		t.Error("a content digest is not to be a chunk digest")
+	}
+}
+
+func BenchmarkSum(b *testing.B) {
+	for _, n := range []int{1 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
+		buf := make([]byte, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for b.Loop() {
+				Sum(buf)
+			}
+		})
+	}
+}

@@ -1,0 +1,249 @@
+// Package house holds the rules of this house: which package may import
+// which, and what every package has.
+package house
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sync-directory/sync-directory"
+
+// rules says what each package may import of this module. Arrows point down:
+// a package comes after all that it may import.
+var rules = []struct {
+	pkg    string
+	may    string // names below internal/, separated by spaces; "." is the root
+	reason string
+}{
+	{"digest", "", "the hash is at the bottom, and one package knows which it is"},
+	{"fault", "", "codes are numbers and words"},
+	{"queue", "", "a list needs to know nothing"},
+	{"tree", "digest", "tree is pure: it runs in a test and in a browser"},
+	{"report", "fault", "counting must not depend on what is counted"},
+	{"wire", "digest fault tree", "the protocol knows no disk and no network"},
+	{"dirfs", "tree", "the door to the disk knows what an entry is, no more"},
+	{"lock", "tree", "a lock needs the reserved name only"},
+	{"transport", "wire", "a network carries messages and does not understand them"},
+	{"transport/transporttest", "wire", "the suite tests any wire.Conn"},
+	{"scan", "dirfs tree", "a scan is the same on both sides"},
+	{"supply", "digest dirfs tree wire", "reading content does not depend on who asks"},
+	{"stage", "digest dirfs tree wire", "staging does not depend on where content comes from"},
+	{"apply", "dirfs fault scan stage tree wire", "applying a plan does not depend on a session"},
+	{"sender", "digest dirfs fault queue report scan supply tree wire", "the rooms never see each other nor a network"},
+	{"receiver", "apply digest dirfs fault queue report scan stage supply tree wire", "the rooms never see each other nor a network"},
+	{".", "dirfs fault lock receiver report sender stage transport tree wire", "the library ties rooms to networks"},
+	{"cli", ". fault report", "the command sees the library as any other user does"},
+	{"../cmd/sync-directory", "cli", "main is a few lines"},
+	{"house", "", "rules do not depend on what they rule"},
+}
+
+// only says which packages alone may import something from outside.
+var only = map[string]struct{ pkg, reason string }{
+	"github.com/gobwas/ws":                            {"transport", "the WebSocket is one file"},
+	"github.com/zeebo/blake3":                         {"digest", "one package knows the hash"},
+	"github.com/spf13/cobra":                          {"cli", "the library has no command line"},
+	"golang.org/x/term":                               {"cli", "only the command prints"},
+	"github.com/cenkalti/backoff/v5":                  {".", "sessions do not connect"},
+	"net/http":                                        {"transport", "HTTP ends where messages begin"},
+	"google.golang.org/protobuf/proto":                {"wire", "the form of messages is nobody else's matter"},
+	"google.golang.org/protobuf/reflect/protoreflect": {"wire", "the form of messages is nobody else's matter"},
+}
+
+// also are further packages that may import one of only.
+var also = map[string][]string{"net/http": {"."}}
+
+// source is one package that is not a test.
+type source struct {
+	imports []string
+	docs    int
+	inits   []string
+}
+
+// packages parses all of the module, for every system.
+func packages(t *testing.T) map[string]*source {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	found := make(map[string]*source)
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != "." && d.Name() != ".." {
+			if err == nil {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(filepath.Join(root, "internal"), filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if rel == ".." {
+			rel = "."
+		}
+		return parse(found, rel, path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func parse(found map[string]*source, pkg, path string) error {
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	s := found[pkg]
+	if s == nil {
+		s = new(source)
+		found[pkg] = s
+	}
+	if f.Doc != nil {
+		s.docs++
+	}
+	for _, i := range f.Imports {
+		s.imports = append(s.imports, strings.Trim(i.Path.Value, `"`))
+	}
+	if ast.IsGenerated(f) {
+		return nil
+	}
+	for _, d := range f.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+			s.inits = append(s.inits, path)
+		}
+	}
+	return nil
+}
+
+func TestImports(t *testing.T) {
+	found := packages(t)
+	for _, rule := range rules {
+		s := found[rule.pkg]
+		if s == nil {
+			if rule.pkg != "house" {
+				t.Errorf("there is a rule for %s, which does not exist", rule.pkg)
+			}
+			continue
+		}
+		may := strings.Fields(rule.may)
+		for _, path := range s.imports {
+			if path != module && !strings.HasPrefix(path, module+"/") {
+				continue
+			}
+			name := strings.TrimPrefix(strings.TrimPrefix(path, module), "/internal/")
+			if path == module {
+				name = "."
+			}
+			if !slices.Contains(may, name) {
+				t.Errorf("%s imports %s: %s", rule.pkg, name, rule.reason)
+			}
+		}
+	}
+	for pkg := range found {
+		if !slices.ContainsFunc(rules, func(r struct{ pkg, may, reason string }) bool { return r.pkg == pkg }) {
+			t.Errorf("there is no rule for %s", pkg)
+		}
+	}
+}
+
+// TestRulesPointDown holds the rules themselves to their order.
+func TestRulesPointDown(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, rule := range rules {
+		for _, name := range strings.Fields(rule.may) {
+			if !seen[name] {
+				t.Errorf("%s may import %s, which does not stand below it", rule.pkg, name)
+			}
+		}
+		seen[rule.pkg] = true
+	}
+}
+
+func TestOnly(t *testing.T) {
+	used := make(map[string]bool)
+	for pkg, s := range packages(t) {
+		for _, path := range s.imports {
+			o, ok := only[path]
+			if !ok {
+				continue
+			}
+			used[path] = true
+			if pkg != o.pkg && !slices.Contains(also[path], pkg) {
+				t.Errorf("%s imports %s: %s", pkg, path, o.reason)
+			}
+		}
+	}
+	for path := range only {
+		if !used[path] {
+			t.Errorf("there is a rule for %s, which nothing imports", path)
+		}
+	}
+}
+
+func TestPackages(t *testing.T) {
+	for pkg, s := range packages(t) {
+		if s.docs != 1 {
+			t.Errorf("%s has %d package comments, not one", pkg, s.docs)
+		}
+		for _, path := range s.inits {
+			t.Errorf("%s has an init function: say what happens where it happens", path)
+		}
+	}
+}
+
+// TestOneWebSocketFile holds the library for WebSockets to one file.
+func TestOneWebSocketFile(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "transport", "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no transport", err)
+	}
+	var with []string
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), `"github.com/gobwas/ws"`) {
+			with = append(with, filepath.Base(path))
+		}
+	}
+	if !slices.Equal(with, []string{"websocket.go"}) {
+		t.Errorf("the WebSocket library is imported in %v", with)
+	}
+}
+
+// TestCorpora fails where a fuzz target has no inputs to begin with.
+func TestCorpora(t *testing.T) {
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || !strings.HasPrefix(fn.Name.Name, "Fuzz") {
+				continue
+			}
+			seeds, err := filepath.Glob(filepath.Join(filepath.Dir(path), "testdata", "fuzz", fn.Name.Name, "*"))
+			if err != nil || len(seeds) == 0 {
+				t.Errorf("%s: %s has no seed corpus", path, fn.Name.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
