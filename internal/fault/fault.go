@@ -35,10 +35,11 @@ const (
 // order lists the codes, the one that wins over all later ones first.
 var order = [...]Code{Usage, Version, Path, Access, Interrupted, Guard, Protocol, Disk, Lost, Timeout, Connect, Partial, Vanished, OK}
 
-// Worse returns the one of a and b that a run with both ends with.
+// Worse returns the one of a and b that a run with both ends with. A code that
+// is not known, of a later version, is worse than success only.
 func Worse(a, b Code) Code {
 	for _, c := range order {
-		if c == a || c == b {
+		if c != OK && (c == a || c == b) {
 			return c
 		}
 	}

@@ -158,6 +158,8 @@ func (d *describer) flush() error {
 		return nil
 	}
 	b := d.list.Finish(d.answered)
+	// The receiver may go on before Write returns.
+	d.s.asked(-d.answered)
 	d.answered = 0
 	d.list = wire.NewListing(page)
 	return d.s.conn.Write(b)

@@ -62,6 +62,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		opened:  make(map[*large]bool),
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
+	s.index = tree.NewIndex(&s.root)
 	stop := context.AfterFunc(ctx, func() {
 		wire.CloseWith(conn, context.Cause(ctx))
 		s.end()
@@ -108,11 +109,12 @@ type session struct {
 	visited *queue.Queue[*tree.Dir] // directories to stream, while scanning
 	desk    *desk
 
-	root   tree.Entry   // set by describe before anything is answered
+	root   tree.Entry   // set when it is scanned, before anything is answered
 	summer *tree.Summer // owned by describe, then by verdict
 
 	mu     sync.Mutex // guards what follows, and changes of the tree
 	sealed bool       // the description is complete
+	asking int        // questions that are not answered
 	opened map[*large]bool
 	index  *tree.Index
 	wanted [2]tree.Set // numbers of which content, or digest, was asked for
@@ -141,15 +143,14 @@ func (s *session) streams() bool { return s.peer.Destination.Empty }
 func (s *session) describe(ctx context.Context) error {
 	s.Counters.Set(report.Scanning)
 	d := &describer{s: s, list: wire.NewListing(page)}
-	seal := new(wire.Seal)
 	if s.streams() {
-		if err := s.stream(ctx, d, seal); err != nil {
+		if err := s.stream(ctx, d); err != nil {
 			return err
 		}
-	} else if err := s.scan(ctx, seal, nil); err != nil {
+	} else if err := s.scan(ctx, nil); err != nil {
 		return err
 	}
-	if err := s.seal(seal); err != nil {
+	if err := s.seal(); err != nil {
 		return err
 	}
 	s.Counters.Set(report.Transferring)
@@ -172,9 +173,13 @@ func (s *session) describe(ctx context.Context) error {
 }
 
 // seal tells the receiver what the whole source is.
-func (s *session) seal(seal *wire.Seal) error {
+func (s *session) seal() error {
+	seal := new(wire.Seal)
+	s.mu.Lock() // while streaming, workers note what has changed meanwhile
 	s.summer.Sum(s.root.Dir)
 	d := s.root.Dir.Digest
+	seal.Counts = count(s.root.Dir)
+	s.mu.Unlock()
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
 	seal.Incomplete = code != fault.OK && code != fault.Vanished
@@ -187,8 +192,8 @@ func (s *session) seal(seal *wire.Seal) error {
 	return s.conn.Write(wire.Encode(seal))
 }
 
-// scan fills the tree and what seal says of it.
-func (s *session) scan(ctx context.Context, seal *wire.Seal, visit func(*tree.Dir)) (err error) {
+// scan fills the tree.
+func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 	root, err := scan.Scan(ctx, s.source, scan.Options{
 		Workers: s.Checkers,
 		Type:    s.describedAs,
@@ -202,20 +207,10 @@ func (s *session) scan(ctx context.Context, seal *wire.Seal, visit func(*tree.Di
 	if err != nil {
 		return fault.With(fault.Path, err)
 	}
-	s.setRoot(root)
-	seal.Counts = count(root.Dir)
-	return nil
-}
-
-// setRoot makes root what is described. Where it is streamed its entries come
-// first and its metadata at the end of the scan.
-func (s *session) setRoot(root tree.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.root = root
-	if s.index == nil {
-		s.index = tree.NewIndex(&s.root)
-	}
+	return nil
 }
 
 // describedAs says what the receiver is told of an entry's type.
@@ -296,6 +291,8 @@ func (s *session) verdict() (Result, error) {
 	if code == fault.OK && d != digest.Digest(s.done.Digest) {
 		code = fault.Protocol
 		err = fault.New(code, "the destination has digest %x, the source %s", s.done.Digest, d)
+	} else if code != fault.OK && s.Problems.Code() == fault.OK {
+		err = fault.New(code, "the receiver's outcome: %s", code)
 	}
 	if werr := s.conn.Write(wire.Encode(&wire.Verdict{Code: uint32(code), Digest: d[:]})); werr != nil {
 		return s.result, fault.New(fault.Lost, "the receiver left before the verdict, so its state is unknown: run again")

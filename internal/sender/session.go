@@ -73,11 +73,20 @@ func (s *session) ask(body []byte) error {
 	if s.streams() || !s.described() || s.wanting {
 		return wire.Errorf("a question that is out of phase")
 	}
-	if n := s.asks.Len(); n+len(questions) > wire.MaxAsks {
+	if s.asked(len(questions)) > wire.MaxAsks {
 		return wire.Errorf("more than %d questions at once", wire.MaxAsks)
 	}
 	s.asks.Put(questions...)
 	return nil
+}
+
+// asked notes that n more questions are open, fewer where n is negative, and
+// returns how many are.
+func (s *session) asked(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asking += n
+	return s.asking
 }
 
 // directory returns the directory with a number that was given out.
@@ -108,7 +117,8 @@ func (s *session) want(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.streams() || !s.described() {
+	// What is being described must not change, as a file may that is sent.
+	if s.streams() || !s.described() || s.asked(0) > 0 {
 		return wire.Errorf("a want that is out of phase")
 	}
 	s.wanting = true
@@ -140,7 +150,7 @@ func (s *session) jobs(what wire.Wanted, ids []uint64) ([]job, error) {
 }
 
 func (s *session) finish(m *wire.Done) error {
-	if !s.described() || s.desk.unanswered() > 0 || s.asks.Len() > 0 {
+	if !s.described() || s.desk.unanswered() > 0 || s.asked(0) > 0 {
 		return wire.Errorf("done before everything was answered")
 	}
 	s.done = m

@@ -11,10 +11,10 @@ import (
 // stream describes the source while it is scanned, and supplies every file
 // in it unasked. Scan and description go on at once; what is described is
 // supplied by the workers meanwhile.
-func (s *session) stream(ctx context.Context, d *describer, seal *wire.Seal) error {
+func (s *session) stream(ctx context.Context, d *describer) error {
 	scanned := make(chan error, 1)
 	go func() {
-		scanned <- s.scan(ctx, seal, func(dir *tree.Dir) { s.visited.Put(dir) })
+		scanned <- s.scan(ctx, func(dir *tree.Dir) { s.visited.Put(dir) })
 		s.visited.Close()
 	}()
 	err := s.describeVisited(d)
@@ -83,9 +83,6 @@ func unscanned(dir *tree.Dir) *tree.Dir {
 // describeOne lists one directory and returns its files as jobs. A root is
 // the first directory that is visited, and has number 0.
 func (s *session) describeOne(d *describer, dir *tree.Dir, numbers map[*tree.Dir]uint64) ([]job, error) {
-	if dir.Parent == nil {
-		s.setRoot(tree.Entry{Type: tree.Directory, Dir: dir})
-	}
 	id := numbers[dir]
 	delete(numbers, dir)
 	if dir.Closed {

@@ -281,3 +281,28 @@ func word(content []byte) string {
 	}
 	return "=" + string(content)
 }
+
+// Contents returns the content of every file that text names.
+func Contents(text string) map[string][]byte {
+	contents := make(map[string][]byte)
+	for _, l := range parse(text) {
+		if l.entry.Type == tree.File {
+			contents[l.path] = l.content
+		}
+	}
+	return contents
+}
+
+// Find returns the entry at a path of a tree; "." is the root.
+func Find(root *tree.Entry, p string) *tree.Entry {
+	e := root
+	if p == "." {
+		return e
+	}
+	for _, name := range strings.Split(p, "/") {
+		if e = e.Dir.Find(name); e == nil {
+			panic("treetest: no " + p)
+		}
+	}
+	return e
+}

@@ -1,0 +1,189 @@
+package wiretest
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/tree/treetest"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// peer makes messages about a tree. Files are named as id=path.
+type peer struct {
+	root     *tree.Entry
+	contents map[string][]byte
+	summer   *tree.Summer
+}
+
+func newPeer(text string) peer {
+	p := peer{root: treetest.Parse(text), contents: treetest.Contents(text), summer: tree.NewSummer(tree.Exact)}
+	p.summer.Sum(p.root.Dir)
+	return p
+}
+
+// message returns the messages of one line:
+//
+//	seal [bad] [incomplete]
+//	listing ANSWERED SECTION …   SECTION is id=path[from,to] or id=path{end,end}
+//	pack FILE …, chunk FILE INDEX [bad], end FILE [again|bad|short], sums FILE …
+//	problem PATH OPERATION CAUSE [vanished] [answers=ID]
+//	verdict CODE [bad], done CODE [bad]
+//	ask ID FROM TO BUDGET …      "-" is no bound
+//	want content|digest ID …
+//	raw HEX
+func (p *peer) message(w []string) []*wire.Buffer {
+	has := func(word string) bool { return strings.Contains(" "+strings.Join(w[1:], " ")+" ", " "+word+" ") }
+	one := func(b *wire.Buffer) []*wire.Buffer { return []*wire.Buffer{b} }
+	switch w[0] {
+	case "seal":
+		return one(wire.Encode(&wire.Seal{Perm: uint32(p.root.Perm), Sec: p.root.Sec, Nsec: p.root.Nsec,
+			Digest: bad(p.root.Dir.Digest, has("bad")), Counts: &wire.Counts{Files: uint64(len(p.contents))}, Incomplete: has("incomplete")}))
+	case "verdict":
+		return one(wire.Encode(&wire.Verdict{Code: uint32(number(w[1])), Digest: bad(p.summer.Root(p.root), has("bad"))}))
+	case "done":
+		return one(wire.Encode(&wire.Done{Code: uint32(number(w[1])), Digest: bad(p.summer.Root(p.root), has("bad")), Changes: new(wire.Changes)}))
+	case "problem":
+		m := &wire.Problem{Path: []byte(w[1]), Operation: w[2], Cause: w[3], Vanished: has("vanished")}
+		if id, ok := strings.CutPrefix(w[len(w)-1], "answers="); ok {
+			m.Answers = number(id)
+		}
+		return one(wire.Encode(m))
+	case "listing":
+		return one(p.listing(number(w[1]), w[2:]))
+	case "pack":
+		m := wire.NewPack()
+		for _, f := range w[1:] {
+			id, path := cut(f)
+			copy(m.Add(id, p.meta(path)), p.contents[path])
+		}
+		return one(m.Finish())
+	case "chunk":
+		id, path := cut(w[1])
+		return one(p.chunk(id, path, number(w[2]), has("bad")))
+	case "end":
+		id, path := cut(w[1])
+		e := wire.End{ID: id, Again: has("again")}
+		if !e.Again {
+			e.Meta, e.Digest = p.meta(path), digest.Digest(bad(digest.ContentOf(p.contents[path]), has("bad")))
+		}
+		if has("short") {
+			e.Size--
+		}
+		return one(wire.EncodeEnd(e))
+	case "sums":
+		var sums []wire.Sum
+		for _, f := range w[1:] {
+			id, path := cut(f)
+			sums = append(sums, wire.Sum{ID: id, Meta: p.meta(path), Digest: digest.ContentOf(p.contents[path])})
+		}
+		return one(wire.EncodeSums(sums))
+	case "ask":
+		var questions []wire.Question
+		for w := w[1:]; len(w) > 0; w = w[4:] {
+			questions = append(questions, wire.Question{Dir: number(w[0]), From: bound(w[1]), To: bound(w[2]), Budget: number(w[3])})
+		}
+		return wire.EncodeAsk(questions)
+	case "want":
+		what, ids := wire.WantContent, []uint64(nil)
+		if w[1] == "digest" {
+			what = wire.WantDigest
+		}
+		for _, id := range w[2:] {
+			ids = append(ids, number(id))
+		}
+		return wire.EncodeWant(what, ids)
+	case "raw":
+		raw, err := hex.DecodeString(w[1])
+		if err != nil {
+			panic(err)
+		}
+		b := wire.NewBuffer(len(raw))
+		b.Append(raw...)
+		return one(b)
+	}
+	panic("wiretest: send " + w[0])
+}
+
+// chunk returns a chunk of a file; the content of a bad one is another.
+func (p *peer) chunk(id uint64, path string, index uint64, bad bool) *wire.Buffer {
+	var content []byte
+	if all := p.contents[path]; index*digest.ChunkSize < uint64(len(all)) {
+		content = all[index*digest.ChunkSize:]
+		content = content[:min(len(content), digest.ChunkSize)]
+	} else {
+		content = []byte("beyond the end")
+	}
+	c, place := wire.NewChunk(len(content))
+	copy(place, content)
+	if bad {
+		place[0] ^= 1
+	}
+	b, _ := c.Finish(id, index, len(content))
+	return b
+}
+
+func (p *peer) meta(path string) wire.Meta {
+	e := treetest.Find(p.root, path)
+	return wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: int64(len(p.contents[path]))}
+}
+
+func (p *peer) listing(answered uint64, sections []string) *wire.Buffer {
+	l := wire.NewListing(48 << 10)
+	for _, s := range sections {
+		at := strings.IndexAny(s+"[", "[{")
+		id, path := cut(s[:at])
+		d := treetest.Find(p.root, path).Dir
+		bounds := strings.Split(strings.Trim(s[at:], "[]{}"), ",")
+		if !strings.HasPrefix(s[at:], "{") {
+			if len(bounds) == 1 {
+				bounds = []string{"-", "-"}
+			}
+			lo, hi := d.Between(bound(bounds[0]), bound(bounds[1]))
+			l.Entries(id, bound(bounds[0]), bound(bounds[1]), d.Entries[lo:hi])
+			continue
+		}
+		var ranges []wire.Range
+		from := ""
+		for _, end := range append(bounds, "-") {
+			lo, hi := d.Between(from, bound(end))
+			ranges = append(ranges, wire.Range{End: bound(end), Count: uint64(hi - lo), Digest: p.summer.Range(d.Entries[lo:hi])})
+			from = end
+		}
+		l.Ranges(id, "", "", ranges)
+	}
+	return l.Finish(int(answered))
+}
+
+func bad(d digest.Digest, is bool) []byte {
+	if is {
+		d[0] ^= 1
+	}
+	return d[:]
+}
+
+func bound(w string) string {
+	if w == "-" {
+		return ""
+	}
+	return w
+}
+
+func number(w string) uint64 {
+	n, err := strconv.ParseUint(w, 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("wiretest: %v", err))
+	}
+	return n
+}
+
+func cut(f string) (uint64, string) {
+	id, path, ok := strings.Cut(f, "=")
+	if !ok {
+		panic("wiretest: " + f)
+	}
+	return number(id), path
+}
