@@ -39,6 +39,7 @@ type descent struct {
 // building is a wanted directory of which parts are known.
 type building struct {
 	id     uint64
+	depth  int // directories above it
 	want   *tree.Dir
 	have   *tree.Dir // what is there, nil for a new directory
 	pieces []piece   // in order, without gaps
@@ -63,7 +64,7 @@ func (s *session) descend(ctx context.Context) error {
 	}
 	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool)}
 	s.descent = d
-	d.build(0, s.want.Dir, s.have.Dir)
+	d.build(0, 0, s.want.Dir, s.have.Dir)
 	for round := 1; len(d.order) > 0; round++ {
 		if err := d.round(ctx, round); err != nil {
 			return err
@@ -77,9 +78,9 @@ func (s *session) descend(ctx context.Context) error {
 	return nil
 }
 
-// build begins a directory.
-func (d *descent) build(id uint64, want, have *tree.Dir) {
-	b := &building{id: id, want: want, have: have, pieces: []piece{{section: -1}}}
+// build begins a directory that has so many above it.
+func (d *descent) build(id uint64, depth int, want, have *tree.Dir) {
+	b := &building{id: id, depth: depth, want: want, have: have, pieces: []piece{{section: -1}}}
 	if have != nil {
 		want.Dev, want.Ino = have.Dev, have.Ino
 	}
@@ -185,7 +186,24 @@ func (d *descent) section(sec *wire.Section) error {
 	if sec.Ranges != nil {
 		return d.ranges(b, i, sec)
 	}
+	if err := admit(sec, b.depth); err != nil {
+		return err
+	}
 	return d.entries(b, i, sec)
+}
+
+// admit reports what is wrong with the place of a section's entries: they are
+// too deep, or have the receiver's own name at the root.
+func admit(sec *wire.Section, depth int) error {
+	if depth > tree.MaxDepth {
+		return wire.Errorf("directories more than %d deep", tree.MaxDepth)
+	}
+	for i := range sec.Entries {
+		if depth == 0 && tree.IsReserved(sec.Entries[i].Name) {
+			return wire.Errorf("an entry with the receiver's own name")
+		}
+	}
+	return nil
 }
 
 // within reports whether the bound a is not beyond the bound b; "" is the end.
@@ -287,7 +305,7 @@ func (d *descent) directory(b *building, id uint64, e *tree.Entry) {
 		}
 		d.ignored[id] = true
 	default:
-		d.build(id, e.Dir, have)
+		d.build(id, b.depth+1, e.Dir, have)
 	}
 }
 

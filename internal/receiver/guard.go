@@ -5,6 +5,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // errClosed is why a directory of the destination is not compared.
@@ -20,8 +21,7 @@ func (s *session) guard() error {
 	if s.Policy.NoDelete {
 		removed = 0
 	}
-	c := s.seal.Counts
-	if c.Files+c.Directories+c.Links == 0 && removed > fewEntries && !s.Policy.AllowEmpty {
+	if s.sourceEmpty() && removed > fewEntries && !s.Policy.AllowEmpty {
 		return fault.New(fault.Guard, "the source is empty and the destination holds %d entries: nothing was changed; give --allow-empty if it shall be emptied", removed)
 	}
 	if m := s.Policy.MaxDelete; m != nil && removed > *m {
@@ -29,6 +29,17 @@ func (s *session) guard() error {
 	}
 	s.Log.Debug("planned", "steps", len(s.plan.Steps), "files", s.plan.Files, "bytes", s.plan.Bytes, "removed", removed, "first", report.Clip(first(s), 200))
 	return nil
+}
+
+// sourceEmpty reports whether the source holds nothing but what it does not
+// describe. The description decides, not the counts that come with it.
+func (s *session) sourceEmpty() bool {
+	for i := range s.want.Dir.Entries {
+		if s.want.Dir.Entries[i].Type != tree.Opaque {
+			return false
+		}
+	}
+	return true
 }
 
 // first returns the path that the plan begins with, for the log.

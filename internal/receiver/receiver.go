@@ -131,8 +131,8 @@ type session struct {
 	targets map[uint64]*target
 	begun   tree.Set // while streaming: files of which something came
 
-	descent   *descent             // while comparing
-	dirs      map[uint64]*tree.Dir // while streaming: directories of which more may come
+	descent   *descent           // while comparing
+	dirs      map[uint64]growing // while streaming: directories of which more may come
 	plan      *tree.Plan
 	next      int       // the step of the plan to begin
 	waiting   int       // targets that are not settled
@@ -145,13 +145,15 @@ type session struct {
 
 func newSession(conn wire.Conn, area *stage.Area, handles *dirfs.Handles, fail context.CancelCauseFunc, o Options) *session {
 	s := &session{
-		Options:  o,
-		conn:     conn,
-		area:     area,
-		handles:  handles,
-		fail:     fail,
-		summer:   tree.NewSummer(area.Canon),
-		incoming: make(chan *wire.Buffer, 1),
+		Options: o,
+		conn:    conn,
+		area:    area,
+		handles: handles,
+		fail:    fail,
+		summer:  tree.NewSummer(area.Canon),
+		// Without room: when read finds the connection's end, everything
+		// before it was taken in, the verdict above all.
+		incoming: make(chan *wire.Buffer),
 		content:  make(chan *wire.Buffer, 2),
 		ended:    make(chan struct{}),
 		hashes:   queue.New[*target](),
@@ -252,7 +254,7 @@ func (s *session) confirm(ctx context.Context) error {
 		return err
 	}
 	for s.verdict == nil {
-		if err := s.message(ctx); err != nil {
+		if err := s.event(ctx); err != nil {
 			return err
 		}
 	}

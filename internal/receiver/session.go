@@ -49,17 +49,27 @@ func (s *session) handle(b *wire.Buffer) error {
 	t, body, err := wire.Split(b.Bytes())
 	if err == nil {
 		switch t {
-		case wire.TypePack, wire.TypeChunk:
-			s.busy.Add(1)
-			s.content <- b
-			return nil
-		case wire.TypeEnd:
-			return s.end(b, body)
+		case wire.TypePack, wire.TypeChunk, wire.TypeEnd:
+			if s.waiting > 0 {
+				return s.supplied(t, b, body)
+			}
+			err = wire.Errorf("content while none is wanted")
+		default:
+			err = s.control(t, body)
 		}
-		err = s.control(t, body)
 	}
 	b.Free()
 	return err
+}
+
+// supplied takes in a part of what is wanted.
+func (s *session) supplied(t wire.Type, b *wire.Buffer, body []byte) error {
+	if t == wire.TypeEnd {
+		return s.end(b, body)
+	}
+	s.busy.Add(1)
+	s.content <- b
+	return nil
 }
 
 // control takes in a message without content.

@@ -13,13 +13,19 @@ import (
 // describes and supplies everything unasked, and the seal comes last.
 func (s *session) stream(ctx context.Context) error {
 	s.Counters.Set(report.Transferring)
-	s.dirs = map[uint64]*tree.Dir{0: s.want.Dir}
+	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
 	for s.seal == nil || s.waiting > 0 {
 		if err := s.event(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// growing is a directory that is being described, and how many are above it.
+type growing struct {
+	dir   *tree.Dir
+	depth int
 }
 
 // streamed takes in a part of the description: directories are made and files
@@ -30,14 +36,18 @@ func (s *session) streamed(answered int, sections []wire.Section) error {
 	}
 	for i := range sections {
 		sec := &sections[i]
-		d := s.dirs[sec.Dir]
+		g := s.dirs[sec.Dir]
+		d := g.dir
 		if d == nil || sec.Ranges != nil || !follows(d, sec.From) {
 			return wire.Errorf("a description of entry %d that is out of order", sec.Dir)
 		}
 		if sec.To == "" {
 			delete(s.dirs, sec.Dir) // it is complete
 		}
-		s.grow(d, sec.Entries)
+		if err := admit(sec, g.depth); err != nil {
+			return err
+		}
+		s.grow(g, sec.Entries)
 	}
 	return nil
 }
@@ -51,7 +61,8 @@ func follows(d *tree.Dir, from string) bool {
 
 // grow adds entries to a directory of the wanted tree, makes the directories
 // and links among them, and waits for the files.
-func (s *session) grow(d *tree.Dir, entries []tree.Entry) {
+func (s *session) grow(g growing, entries []tree.Entry) {
+	d := g.dir
 	at := len(d.Entries)
 	first := s.index.Len()
 	s.mu.Lock()
@@ -65,7 +76,7 @@ func (s *session) grow(d *tree.Dir, entries []tree.Entry) {
 		case tree.Directory:
 			e.Dir.Parent, e.Dir.Digest = d, digest.Digest{}
 			if !e.Dir.Closed {
-				s.dirs[first+uint64(i)] = e.Dir
+				s.dirs[first+uint64(i)] = growing{e.Dir, g.depth + 1}
 			}
 			s.apply.Make(step)
 		case tree.Link:

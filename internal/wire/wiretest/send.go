@@ -27,7 +27,7 @@ func newPeer(text string) peer {
 
 // message returns the messages of one line:
 //
-//	seal [bad] [incomplete]
+//	seal [bad] [incomplete] [lies]   lies: counts that are not true
 //	listing ANSWERED SECTION …   SECTION is id=path[from,to] or id=path{end,end}
 //	pack FILE …, chunk FILE INDEX [bad], end FILE [again|bad|short], sums FILE …
 //	problem PATH OPERATION CAUSE [vanished] [answers=ID]
@@ -40,8 +40,12 @@ func (p *peer) message(w []string) []*wire.Buffer {
 	one := func(b *wire.Buffer) []*wire.Buffer { return []*wire.Buffer{b} }
 	switch w[0] {
 	case "seal":
+		counts := &wire.Counts{Files: uint64(len(p.contents))}
+		if has("lies") {
+			counts.Files += 9
+		}
 		return one(wire.Encode(&wire.Seal{Perm: uint32(p.root.Perm), Sec: p.root.Sec, Nsec: p.root.Nsec,
-			Digest: bad(p.root.Dir.Digest, has("bad")), Counts: &wire.Counts{Files: uint64(len(p.contents))}, Incomplete: has("incomplete")}))
+			Digest: bad(p.root.Dir.Digest, has("bad")), Counts: counts, Incomplete: has("incomplete")}))
 	case "verdict":
 		return one(wire.Encode(&wire.Verdict{Code: uint32(number(w[1])), Digest: bad(p.summer.Root(p.root), has("bad"))}))
 	case "done":
