@@ -29,7 +29,7 @@ func (a *Applier) Finish(root *tree.Entry, leave bool) error {
 	if err := a.in(root.Dir, func(h dirfs.Dir) error { return a.set(h, root) }); err != nil {
 		a.Problem("", "set metadata of the directory itself", err)
 	}
-	if a.wrote {
+	if before := a.Area.Root; a.wrote || before.MTime != root.MTime() || before.Perm&tree.MaxPerm != root.Perm {
 		return Disk("sync", a.Area.SyncRoot())
 	}
 	return nil

@@ -92,23 +92,34 @@ func (a *Applier) install(w *waiting) bool {
 }
 
 // displace puts what is staged as tmp where something of another type is,
-// which then waits for the remove phase. Where the system can swap two
-// entries there is no instant without either.
+// which then waits for the remove phase. What is staged goes to the displaced
+// first, so that one call swaps the two and there is no instant at which the
+// old one lies where leftovers are cleared, nor one without either.
 func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
-	area := a.Area
-	old := area.Next()
-	err := area.Files.Exchange(tmp, h, name)
-	if err == nil {
-		return area.Files.Rename(tmp, area.Displaced, old)
-	}
-	if !errors.Is(err, errors.ErrUnsupported) {
+	files, displaced := a.Area.Files, a.Area.Displaced
+	swap := a.Area.Next()
+	if err := files.Rename(tmp, displaced, swap); err != nil {
 		return err
 	}
-	if err := h.Rename(name, area.Displaced, old); err != nil {
+	err := displaced.Exchange(swap, h, name)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = a.replace(h, name, swap)
+	}
+	if err != nil {
+		err = errors.Join(err, displaced.Rename(swap, files, tmp))
+	}
+	return err
+}
+
+// replace does what an exchange would, in two steps.
+func (a *Applier) replace(h dirfs.Dir, name, swap string) error {
+	displaced := a.Area.Displaced
+	old := a.Area.Next()
+	if err := h.Rename(name, displaced, old); err != nil {
 		return err
 	}
-	if err := area.Files.Rename(tmp, h, name); err != nil {
-		return errors.Join(err, area.Displaced.Rename(old, h, name))
+	if err := displaced.Rename(swap, h, name); err != nil {
+		return errors.Join(err, displaced.Rename(old, h, name))
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 		return nil
 	}
 	if a.wrote {
+		if err := a.syncInstalled(); err != nil {
+			return err
+		}
 		if err := a.Area.Barrier(); err != nil {
 			return Disk("sync", err)
 		}
@@ -36,6 +39,22 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 	}
 	if displaced {
 		return a.Clear(ctx, a.Area.Displaced, r.removed)
+	}
+	return nil
+}
+
+// syncInstalled makes what was renamed in durable where a barrier does not.
+func (a *Applier) syncInstalled() error {
+	if !a.Area.SyncsEach() {
+		return nil
+	}
+	for _, d := range a.order {
+		if a.lost[d] {
+			continue
+		}
+		if err := a.in(d, dirfs.Dir.Sync); err != nil {
+			return Disk("sync "+d.Path(), err)
+		}
 	}
 	return nil
 }

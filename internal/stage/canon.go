@@ -26,8 +26,8 @@ func (a *Area) probe() (c tree.Canon, err error) {
 	c.Granularity = p.granularity()
 	c.MinSec = p.furthest(-1<<40, -62135596800, -11644473600, -1<<31, 0)
 	c.MaxSec = p.furthest(1<<40, 253402300799, 15032385535, 1<<32-1, 4354819198, 1<<31-1)
-	c.LinkTimes = a.linkTimes()
-	return c, p.err
+	c.LinkTimes, err = a.linkTimes()
+	return c, errors.Join(p.err, err)
 }
 
 type prober struct {
@@ -38,6 +38,9 @@ type prober struct {
 // stored sets a time and returns what became of it.
 func (p *prober) stored(t tree.Time) (tree.Time, bool) {
 	if err := p.f.SetTime(t); err != nil {
+		if isDisk(err) {
+			p.err = err
+		}
 		return t, false
 	}
 	info, err := p.f.Info()
@@ -74,15 +77,22 @@ func (p *prober) furthest(secs ...int64) int64 {
 	return secs[len(secs)-1]
 }
 
-// linkTimes reports whether the time of a link can be set and read back.
-func (a *Area) linkTimes() bool {
+// linkTimes reports whether the time of a link can be set and read back. Any
+// error but one of the disk says that it cannot.
+func (a *Area) linkTimes() (bool, error) {
 	const name = "probe-link"
-	if err := a.work.Symlink("target", name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return false
-	}
 	want := tree.Time{Sec: 1_000_000_000}
-	err := a.work.SetLinkTime(name, want)
-	info, serr := a.work.Stat(name)
-	rerr := a.work.Remove(name)
-	return errors.Join(err, serr, rerr) == nil && info.MTime == want
+	err := a.work.Symlink("target", name)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = a.work.SetLinkTime(name, want)
+		info, serr := a.work.Stat(name)
+		err = errors.Join(err, serr, a.work.Remove(name))
+		if err == nil {
+			return info.MTime == want, nil
+		}
+	}
+	if isDisk(err) {
+		return false, err
+	}
+	return false, nil
 }

@@ -279,7 +279,8 @@ func word(content []byte) string {
 	if len(content) > 64 && bytes.Equal(content, Pattern(len(content))) {
 		return fmt.Sprintf("+%d", len(content))
 	}
-	return "=" + string(content)
+	quoted := strconv.QuoteToASCII(string(content))
+	return "=" + strings.ReplaceAll(quoted[1:len(quoted)-1], " ", `\x20`)
 }
 
 // Contents returns the content of every file that text names.
