@@ -75,8 +75,16 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	o.Policy = o.Policy.Stricter(peer.Policy)
 	o.Checksum = o.Checksum || peer.Checksum
 	s := newSession(conn, area, handles, fail, o)
-	stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, context.Cause(ctx)) })
-	defer stop()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		wire.CloseWith(conn, context.Cause(ctx))
+	})
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+	}()
 	var wg sync.WaitGroup
 	wg.Go(s.read)
 	for range max(1, o.Transfers) {

@@ -103,16 +103,14 @@ func (s *session) writeChunk(body []byte) error {
 // note notes what became of a part of t. A disk that failed as a whole is
 // told at once, anything else when all of the file was sent.
 func (s *session) note(t *target, err error) {
-	if diskFailed(err) {
-		if s.take(t.id) != nil {
-			s.results.put(outcome{t: t, err: err})
-		}
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err == nil {
 		t.err = err
+		if diskFailed(err) {
+			// It stays a target, which the end of the session voids.
+			s.results.put(outcome{t: t, err: err})
+		}
 	}
 	s.completeLocked(t)
 }
@@ -221,5 +219,16 @@ func (s *session) sum(t *target) (d digest.Digest, err error) {
 		return d, err
 	}
 	defer f.Close()
-	return f.Sum(func(n int) { s.Counters.Compared.Add(int64(n)) })
+	return f.Sum(func(n int) error {
+		s.Counters.Compared.Add(int64(n))
+		select {
+		case <-s.ended:
+			return errEnded
+		default:
+			return nil
+		}
+	})
 }
+
+// errEnded is why a digest is not finished: nobody waits for it any more.
+var errEnded = errors.New("the session has ended")

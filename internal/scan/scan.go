@@ -58,13 +58,19 @@ func Scan(ctx context.Context, h *dirfs.Handles, o Options) (tree.Entry, error) 
 	fill(&root, info)
 	root.Dir.Dev, root.Dir.Ino = info.Dev, info.Ino
 	s.stack = append(s.stack, root.Dir)
-	stop := context.AfterFunc(ctx, func() { s.fail(context.Cause(ctx)) })
-	defer stop()
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		s.fail(context.Cause(ctx))
+	})
 	var wg sync.WaitGroup
 	for range max(1, o.Workers) {
 		wg.Go(s.work)
 	}
 	wg.Wait()
+	if !stop() {
+		<-stopped
+	}
 	return root, s.err
 }
 

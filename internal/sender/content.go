@@ -17,7 +17,7 @@ const attempts = 3
 
 // work supplies content until there is nothing more to come. Messages stand
 // for themselves, so workers need not know of each other.
-func (s *session) work(context.Context) error {
+func (s *session) work(ctx context.Context) error {
 	for {
 		w, ok := s.desk.take()
 		if !ok {
@@ -30,7 +30,7 @@ func (s *session) work(context.Context) error {
 		case w.open != nil:
 			err = s.sendLarge(w.open)
 		case w.sum != nil:
-			err = s.sendSum(w.sum)
+			err = s.sendSum(ctx, w.sum)
 		default:
 			err = s.sendBatch(w.batch)
 		}
@@ -131,7 +131,7 @@ func (s *session) sendPack(p *wire.Pack) error {
 }
 
 // sendSum answers with the digest of a file's content.
-func (s *session) sendSum(j *job) error {
+func (s *session) sendSum(ctx context.Context, j *job) error {
 	sum := wire.Sum{ID: j.id}
 	err := retry(func() error {
 		f, err := s.open(j)
@@ -140,10 +140,16 @@ func (s *session) sendSum(j *job) error {
 		}
 		defer f.Close()
 		sum.Meta = f.Meta
-		sum.Digest, err = f.Sum(func(n int) { s.Counters.Compared.Add(int64(n)) })
+		sum.Digest, err = f.Sum(func(n int) error {
+			s.Counters.Compared.Add(int64(n))
+			return context.Cause(ctx)
+		})
 		return err
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		s.failed(j, err)
 		return nil
 	}

@@ -63,11 +63,17 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
+	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		wire.CloseWith(conn, context.Cause(ctx))
+		defer close(closed)
 		s.end()
+		wire.CloseWith(conn, context.Cause(ctx))
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+	}()
 	for _, id := range o.Above {
 		if subtle.ConstantTimeCompare(id, peer.Destination.Id) == 1 {
 			err := fault.New(fault.Path, "the source lies in the destination")

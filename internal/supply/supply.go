@@ -120,8 +120,8 @@ func (f *File) ChunkLen(i int64) int {
 func (f *File) Chunk(i int64, b []byte) error { return f.read(b, i*digest.ChunkSize) }
 
 // Sum returns the digest of the file's content. It calls progress with the
-// bytes read.
-func (f *File) Sum(progress func(int)) (digest.Digest, error) {
+// bytes read, until that returns an error.
+func (f *File) Sum(progress func(int) error) (digest.Digest, error) {
 	buf := wire.NewBuffer(min(int(min(f.Meta.Size, digest.ChunkSize)), wire.MaxMessage))
 	defer buf.Free()
 	b := buf.Extend(int(min(f.Meta.Size, digest.ChunkSize)))
@@ -133,7 +133,9 @@ func (f *File) Sum(progress func(int)) (digest.Digest, error) {
 		}
 		d := digest.Sum(b)
 		h.Write(d[:])
-		progress(len(b))
+		if err := progress(len(b)); err != nil {
+			return digest.Digest{}, err
+		}
 	}
 	return h.Sum(), f.Unchanged()
 }

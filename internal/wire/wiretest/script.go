@@ -160,3 +160,11 @@ func (s *Script) set(title, text string) {
 	}
 	s.parts = append(s.parts, title, text)
 }
+
+// Messages returns the messages of some lines of send, without the word.
+func (s *Script) Messages(lines ...string) (messages []*wire.Buffer) {
+	for _, line := range lines {
+		messages = append(messages, s.peer.message(strings.Fields(line))...)
+	}
+	return messages
+}
