@@ -96,7 +96,8 @@ func (s *session) grow(g growing, entries []tree.Entry) {
 // s.mu must be held.
 func (s *session) streamedTarget(id uint64) *target {
 	d, at, ok := s.index.Find(id)
-	if !ok || d.Entries[at].Type != tree.File || !s.begun.Add(id) {
+	// The entry is looked at the first time only: later it may be changing.
+	if !ok || !s.begun.Add(id) || d.Entries[at].Type != tree.File {
 		return nil
 	}
 	return s.newTarget(id, tree.Step{Kind: tree.Fetch, Dir: d, Index: at}, d != s.want.Dir)

@@ -213,6 +213,7 @@ func Make(t testing.TB, dir, text string) {
 			t.Fatalf("no disk has %s %s", l.entry.Type, l.path)
 		}
 	}
+	lines = append(lines, unnamed(lines)...)
 	// Metadata comes last, children before their parents.
 	slices.SortStableFunc(lines, func(x, y line) int { return strings.Count(y.path, "/") - strings.Count(x.path, "/") })
 	slices.SortStableFunc(lines, func(x, y line) int { return atRoot(x) - atRoot(y) })
@@ -227,6 +228,21 @@ func Make(t testing.TB, dir, text string) {
 			check(t, os.Chtimes(at, mtime, mtime))
 		}
 	}
+}
+
+// unnamed returns the parents that are not named, but for the root.
+func unnamed(lines []line) (more []line) {
+	named := map[string]bool{".": true}
+	for _, l := range lines {
+		named[l.path] = true
+	}
+	for _, l := range lines {
+		for p := path.Dir(l.path); !named[p]; p = path.Dir(p) {
+			named[p] = true
+			more = append(more, line{path: p, entry: tree.Entry{Type: tree.Directory, Perm: 0o755, Sec: 1000}})
+		}
+	}
+	return more
 }
 
 func atRoot(l line) int {

@@ -1,0 +1,51 @@
+package sender_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/sender"
+	"github.com/sync-directory/sync-directory/internal/transport"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// A receiver that takes no answers is not waited for: what it sends while its
+// questions are open ends the session.
+func TestOutOfPhase(t *testing.T) {
+	ask := func(n int) []*wire.Buffer {
+		questions := make([]wire.Question, n)
+		for i := range questions {
+			questions[i] = wire.Question{From: "x"}
+		}
+		return wire.EncodeAsk(questions)
+	}
+	for _, c := range []struct {
+		name     string
+		messages []*wire.Buffer
+		words    string
+	}{
+		{"too many questions", ask(wire.MaxAsks + 200), "questions at once"},
+		{"a want before the answers", append(ask(200), wire.EncodeWant(wire.WantContent, []uint64{1})...), "a want that is out of phase"},
+		{"done before the answers", append(ask(200), wire.Encode(&wire.Done{Digest: make([]byte, 32), Changes: &wire.Changes{}})), "done before everything was answered"},
+	} {
+		mine, theirs := transport.Pipe(0)
+		h := source(t, "a", nil)
+		ended := make(chan error)
+		go func() {
+			_, err := sender.Run(t.Context(), mine, receiverHello(false), h, options())
+			ended <- err
+		}()
+		if _, err := theirs.Read(); err != nil { // the seal
+			t.Fatal(err)
+		}
+		for _, b := range c.messages {
+			if err := theirs.Write(b); err != nil {
+				break // it has ended
+			}
+		}
+		if err := <-ended; fault.Of(err, 99) != fault.Protocol || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
