@@ -96,29 +96,49 @@ func (a *Applier) install(w *waiting) bool {
 // first, so that one call swaps the two and there is no instant at which the
 // old one lies where leftovers are cleared, nor one without either.
 func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
+	err := a.swap(h, name, tmp)
+	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
+		err = a.swap(h, name, tmp)
+	}
+	return err
+}
+
+// unlock permits to move a directory: its entry ".." changes, so that it must
+// be writable. It reports whether that helped.
+func unlock(h dirfs.Dir, name string) bool {
+	d, err := h.OpenDir(name)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	info, err := d.Self()
+	return err == nil && info.Perm&0o200 == 0 && d.Chmod(info.Perm|0o700) == nil
+}
+
+func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 	files, displaced := a.Area.Files, a.Area.Displaced
-	swap := a.Area.Next()
-	if err := files.Rename(tmp, displaced, swap); err != nil {
+	placed := a.Area.Next()
+	if err := files.Rename(tmp, displaced, placed); err != nil {
 		return err
 	}
-	err := displaced.Exchange(swap, h, name)
+	err := displaced.Exchange(placed, h, name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = a.replace(h, name, swap)
+		err = a.replace(h, name, placed)
 	}
 	if err != nil {
-		err = errors.Join(err, displaced.Rename(swap, files, tmp))
+		err = errors.Join(err, displaced.Rename(placed, files, tmp))
 	}
 	return err
 }
 
 // replace does what an exchange would, in two steps.
-func (a *Applier) replace(h dirfs.Dir, name, swap string) error {
+func (a *Applier) replace(h dirfs.Dir, name, placed string) error {
 	displaced := a.Area.Displaced
 	old := a.Area.Next()
 	if err := h.Rename(name, displaced, old); err != nil {
 		return err
 	}
-	if err := displaced.Rename(swap, h, name); err != nil {
+	if err := displaced.Rename(placed, h, name); err != nil {
 		return errors.Join(err, displaced.Rename(old, h, name))
 	}
 	return nil
