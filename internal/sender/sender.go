@@ -207,8 +207,7 @@ func (s *session) scan(ctx context.Context, seal *wire.Seal, visit func(*tree.Di
 	return nil
 }
 
-// setRoot makes root what is described. Where it is streamed its entries come
-// first and its metadata at the end of the scan.
+// setRoot makes root, with its metadata, what is described.
 func (s *session) setRoot(root tree.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,6 +215,18 @@ func (s *session) setRoot(root tree.Entry) {
 	if s.index == nil {
 		s.index = tree.NewIndex(&s.root)
 	}
+}
+
+// beginRoot makes dir what is described, unless the scan has come to its end,
+// and to setRoot, before: a small source is scanned in no time.
+func (s *session) beginRoot(dir *tree.Dir) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root.Dir != nil {
+		return
+	}
+	s.root = tree.Entry{Type: tree.Directory, Dir: dir}
+	s.index = tree.NewIndex(&s.root)
 }
 
 // describedAs says what the receiver is told of an entry's type.

@@ -84,7 +84,7 @@ func unscanned(dir *tree.Dir) *tree.Dir {
 // the first directory that is visited, and has number 0.
 func (s *session) describeOne(d *describer, dir *tree.Dir, numbers map[*tree.Dir]uint64) ([]job, error) {
 	if dir.Parent == nil {
-		s.setRoot(tree.Entry{Type: tree.Directory, Dir: dir})
+		s.beginRoot(dir)
 	}
 	id := numbers[dir]
 	delete(numbers, dir)
