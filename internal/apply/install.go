@@ -98,17 +98,35 @@ func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
 	area := a.Area
 	old := area.Next()
 	err := area.Files.Exchange(tmp, h, name)
+	if errors.Is(err, fs.ErrPermission) && permitBelow(h, name) {
+		err = area.Files.Exchange(tmp, h, name)
+	}
 	if err == nil {
 		return area.Files.Rename(tmp, area.Displaced, old)
 	}
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	if err := h.Rename(name, area.Displaced, old); err != nil {
+	err = h.Rename(name, area.Displaced, old)
+	if errors.Is(err, fs.ErrPermission) && permitBelow(h, name) {
+		err = h.Rename(name, area.Displaced, old)
+	}
+	if err != nil {
 		return err
 	}
 	if err := area.Files.Rename(tmp, h, name); err != nil {
 		return errors.Join(err, area.Displaced.Rename(old, h, name))
 	}
 	return nil
+}
+
+// permitBelow gives us the permission to move a directory elsewhere, which
+// changes its "..", and reports whether that was missing and could be given.
+func permitBelow(h dirfs.Dir, name string) bool {
+	d, err := h.OpenDir(name)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	return permit(d)
 }

@@ -26,7 +26,7 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 		}
 	}
 	a.wrote = true
-	r := remover{handles: a.Handles, in: a.in, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
+	r := remover{handles: a.Handles, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
 	for i := range removals {
 		s := &removals[i]
 		if err := r.remove(ctx, s.Dir, s.Entry()); err != nil {
@@ -59,8 +59,7 @@ func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) erro
 		return err
 	}
 	var failed error
-	b := Applier{Handles: handles, stale: make(map[*tree.Dir]*tree.Entry)}
-	r := remover{handles: handles, in: b.in, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
+	r := remover{handles: handles, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
 	for i := range root.Dir.Entries {
 		if err := r.remove(ctx, root.Dir, &root.Dir.Entries[i]); err != nil {
 			return err
@@ -73,7 +72,6 @@ func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) erro
 // nothing else: where something has appeared since, its directory stays.
 type remover struct {
 	handles *dirfs.Handles
-	in      func(*tree.Dir, func(dirfs.Dir) error) error
 	problem func(path, operation string, err error)
 	removed func()
 }
@@ -103,7 +101,10 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 }
 
 func (r *remover) one(d *tree.Dir, e *tree.Entry) {
-	err := r.in(d, func(h dirfs.Dir) error {
+	// What permission this gives is not noted: d goes too, or is a directory
+	// that the wanted tree describes, whose metadata is set because it loses
+	// an entry.
+	_, err := inOpened(r.handles, d, func(h dirfs.Dir) error {
 		if e.Dir == nil {
 			return h.Remove(e.Name)
 		}

@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 
+	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -19,7 +20,24 @@ func (s *session) stream(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, d := range s.dirs {
+		d.Closed = true // the source could not read it
+	}
 	return nil
+}
+
+// awaitFile expects a file, which comes unasked: also where it cannot be
+// written, since its directory could not be made.
+func (s *session) awaitFile(step tree.Step) error {
+	t, err := s.fetchTarget(step)
+	if err != nil {
+		return err
+	}
+	if s.apply.Loses(step.Dir) {
+		t.lost = apply.ErrLost
+	}
+	_, err = s.expect(t, wire.WantContent)
+	return err
 }
 
 // streamed takes in a part of the description: directories are made and files
@@ -66,13 +84,17 @@ func (s *session) grow(d *tree.Dir, entries []tree.Entry) error {
 			if !e.Dir.Closed {
 				s.dirs[first+uint64(i)] = e.Dir
 			}
-			s.apply.Make(step)
+			if err := s.apply.Make(step); err != nil {
+				return err
+			}
 		case tree.Link:
 			step.Kind = tree.Point
-			s.apply.Point(step)
+			if err := s.apply.Point(step); err != nil {
+				return err
+			}
 		case tree.File:
 			step.Kind = tree.Fetch
-			if _, err := s.fetch(step); err != nil {
+			if err := s.awaitFile(step); err != nil {
 				return err
 			}
 			s.Counters.TotalFiles.Add(1)

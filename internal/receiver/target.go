@@ -19,6 +19,7 @@ type target struct {
 	dir   *tree.Dir
 	name  string // its own, or in the stage
 	build bool   // goes right to its place, in a directory that is built
+	lost  error  // why what comes is passed over, or nil
 
 	mu    sync.Mutex // guards large, ended and err
 	large *stage.Large

@@ -3,6 +3,7 @@ package receiver
 import (
 	"errors"
 
+	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/stage"
@@ -54,11 +55,13 @@ func (s *session) writePack(body []byte) error {
 			failed = wire.Errorf("content of entry %d, which is not wanted", f.ID)
 			return false
 		}
-		o := outcome{t: t, size: f.Size}
-		o.err = t.dirHandle(s, func(h dirfs.Dir) (err error) {
-			o.info, err = s.area.Put(h, t.name, f.Content, f.Meta)
-			return err
-		})
+		o := outcome{t: t, size: f.Size, err: t.lost}
+		if o.err == nil {
+			o.err = t.dirHandle(s, func(h dirfs.Dir) (err error) {
+				o.info, err = s.area.Put(h, t.name, f.Content, f.Meta)
+				return err
+			})
+		}
 		s.Counters.Bytes.Add(f.Size)
 		done = append(done, o)
 		return true
@@ -93,7 +96,7 @@ func (s *session) writeChunk(body []byte) error {
 // note notes what became of a part of t. A disk that failed as a whole is
 // told at once, anything else when all of the file was sent.
 func (s *session) note(t *target, err error) {
-	if diskFailed(err) {
+	if apply.DiskFailed(err) {
 		if s.take(t.id) != nil {
 			s.results.put(outcome{t: t, err: err})
 		}
@@ -112,6 +115,9 @@ func (s *session) note(t *target, err error) {
 func (t *target) open(s *session) (*stage.Large, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.err == nil {
+		t.err = t.lost
+	}
 	if t.err != nil {
 		return nil, nil
 	}

@@ -183,7 +183,7 @@ func (s *session) seal(seal *wire.Seal) error {
 	s.mu.Lock()
 	s.sealed = true
 	s.mu.Unlock()
-	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d)
+	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d.String())
 	return s.conn.Write(wire.Encode(seal))
 }
 
