@@ -9,6 +9,7 @@ package receiver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -100,6 +101,12 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	}
 	if err == nil {
 		return s.result, nil
+	}
+	if fault.Of(err, fault.Interrupted) == fault.Path {
+		// This directory is no destination for that source, so nothing that
+		// came is of use: it may even lie in the source now.
+		ctx := context.WithoutCancel(ctx)
+		err = errors.Join(err, s.apply.Clear(ctx, area.Files, func() {}))
 	}
 	return s.result, fault.With(fault.Interrupted, err)
 }

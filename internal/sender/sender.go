@@ -173,16 +173,18 @@ func (s *session) describe(ctx context.Context) error {
 
 // seal tells the receiver what the whole source is.
 func (s *session) seal(seal *wire.Seal) error {
+	s.result.Counts = seal.Counts
+	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	// A file that is supplied already may turn out to be another than it was
+	// when it was scanned.
+	s.mu.Lock()
 	s.summer.Sum(s.root.Dir)
 	d := s.root.Dir.Digest
+	s.sealed = true
+	s.mu.Unlock()
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
 	seal.Incomplete = code != fault.OK && code != fault.Vanished
-	s.result.Counts = seal.Counts
-	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
-	s.mu.Lock()
-	s.sealed = true
-	s.mu.Unlock()
 	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d.String())
 	return s.conn.Write(wire.Encode(seal))
 }
@@ -203,6 +205,8 @@ func (s *session) scan(ctx context.Context, seal *wire.Seal, visit func(*tree.Di
 		return fault.With(fault.Path, err)
 	}
 	s.setRoot(root)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	seal.Counts = count(root.Dir)
 	return nil
 }
