@@ -94,11 +94,13 @@ func (a *Area) open() (err error) {
 	if a.Canon, err = a.probe(); err != nil {
 		return err
 	}
-	switch err := a.work.SyncFS(); {
-	case err == nil:
-		a.syncFS = true
-	case !errors.Is(err, errors.ErrUnsupported):
-		return err
+	if !a.noSync {
+		switch err := a.work.SyncFS(); {
+		case err == nil:
+			a.syncFS = true
+		case !errors.Is(err, errors.ErrUnsupported):
+			return err
+		}
 	}
 	// The root's own time is the user's, not ours.
 	return a.root.SetTime(a.Root.MTime)
