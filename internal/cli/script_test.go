@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -95,6 +96,9 @@ func setup(env *testscript.Env) error {
 		}
 		env.Setenv("PORT"+suffix, fmt.Sprint(port))
 		env.Setenv("URL"+suffix, fmt.Sprintf("ws://localhost:%d", port))
+	}
+	if root, err := exec.Command("go", "env", "GOROOT").Output(); err == nil {
+		env.Setenv("GOSRC", filepath.Join(strings.TrimSpace(string(root)), "src"))
 	}
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)

@@ -76,7 +76,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	o.Policy = o.Policy.Stricter(peer.Policy)
 	o.Checksum = o.Checksum || peer.Checksum
 	s := newSession(conn, area, handles, fail, o)
-	stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(s.read)

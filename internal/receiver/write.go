@@ -152,7 +152,11 @@ func (s *session) writeEnd(body []byte) error {
 func (s *session) complete(t *target) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended == nil || t.err == nil && !t.large.Complete(t.ended.Size) || s.take(t.id) == nil {
+	if t.ended == nil {
+		return
+	}
+	// Without file and error another writer was faster.
+	if t.err == nil && (t.large == nil || !t.large.Complete(t.ended.Size)) || s.take(t.id) == nil {
 		return
 	}
 	o := outcome{t: t, size: t.ended.Size, err: t.err}

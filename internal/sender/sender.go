@@ -63,7 +63,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	stop := context.AfterFunc(ctx, func() {
-		wire.CloseWith(conn, context.Cause(ctx))
+		wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx)))
 		s.end()
 	})
 	defer stop()
