@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -113,6 +114,9 @@ func setup(env *testscript.Env) error {
 	return os.Mkdir(home, 0o755)
 }
 
+// long asks for what takes more than a few seconds.
+var long = flag.Bool("long", false, "run the large scripts too")
+
 var lastPort atomic.Int32
 
 // freePort returns a port that nobody else is given: below those that the
@@ -144,8 +148,8 @@ func condition(cond string) (bool, error) {
 		return os.Getuid() == 0, nil
 	case "mounts":
 		return os.Getuid() == 0 && runtime.GOOS == "linux" && canMount(), nil
-	case "folds":
-		return runtime.GOOS == "darwin", nil
+	case "long":
+		return *long, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }

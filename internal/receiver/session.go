@@ -146,11 +146,11 @@ func (s *session) peerProblem(m *wire.Problem) error {
 	if m.Answers == 0 {
 		return nil
 	}
+	s.busy.Wait() // writers may have chunks of it still
 	t := s.take(m.Answers)
 	if t == nil {
 		return wire.Errorf("a problem with entry %d, which is not wanted", m.Answers)
 	}
-	s.busy.Wait()
 	t.void(s)
 	s.waiting--
 	return nil

@@ -21,11 +21,14 @@ type target struct {
 	build bool   // goes right to its place, in a directory that is built
 	lost  error  // why what comes is passed over, or nil
 
-	mu    sync.Mutex // guards large, ended and err
+	mu    sync.Mutex // guards what follows
 	large *stage.Large
-	held  bool // the handle of dir, for large
+	users int   // writers that work on large
+	done  int64 // chunks that writers are done with, whether written or not
+	held  bool  // the handle of dir, for large
 	ended *wire.End
 	err   error
+	told  bool // that the disk failed
 
 	// What comparing found, on this side and on the other; owned by the
 	// session.
@@ -77,7 +80,7 @@ func (t *target) void(s *session) {
 		t.large = nil
 	}
 	t.release(s)
-	t.ended, t.err = nil, nil
+	t.ended, t.err, t.done = nil, nil, 0
 }
 
 // outcome is what a worker found out about a target.

@@ -79,42 +79,49 @@ func (s *session) writeChunk(body []byte) error {
 	if err != nil {
 		return err
 	}
-	large, err := t.open(s)
+	large, err := t.use(s)
 	if err == nil && large != nil {
 		err = large.Write(c)
 	}
+	t.unuse(large, err)
 	if errors.Is(err, wire.ErrProtocol) {
 		return err
 	}
 	if err == nil {
 		s.Counters.Bytes.Add(int64(len(c.Content)))
 	}
-	s.note(t, err)
+	s.complete(t)
 	return nil
 }
 
-// note notes what became of a part of t. A disk that failed as a whole is
-// told at once, anything else when all of the file was sent.
-func (s *session) note(t *target, err error) {
-	if apply.DiskFailed(err) {
-		if s.take(t.id) != nil {
-			s.results.put(outcome{t: t, err: err})
-		}
-		return
-	}
+// use returns the file of t, made when it is not there yet, or nil if t has
+// failed. It stays open until unuse.
+func (t *target) use(s *session) (*stage.Large, error) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	large, err := t.open(s)
+	if large != nil {
+		t.users++
+	}
+	return large, err
+}
+
+// unuse ends what use began, and notes what became of a chunk.
+func (t *target) unuse(large *stage.Large, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.done++
+	if large != nil {
+		t.users--
+	}
 	if t.err == nil {
 		t.err = err
 	}
-	t.mu.Unlock()
-	s.complete(t)
 }
 
 // open returns the file of t, made when it is not there yet, or nil if t has
-// failed.
+// failed. t.mu must be held.
 func (t *target) open(s *session) (*stage.Large, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.err == nil {
 		t.err = t.lost
 	}
@@ -139,30 +146,39 @@ func (s *session) writeEnd(body []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.open(s) // a file without chunks is made now
 	t.mu.Lock()
+	if _, err := t.open(s); err != nil { // a file without chunks is made now
+		t.err = err
+	}
 	t.ended = &e
 	t.mu.Unlock()
-	s.note(t, err)
+	s.complete(t)
 	return nil
 }
 
-// complete finishes the file of t once all of it is written and the end is
-// known, which one of the writers finds out.
+// complete finishes the file of t once the end is known and writers are done
+// with all of it: one of them finds out. A disk that failed as a whole is told
+// at once; t stays wanted then, since the rest of it may be on its way to other
+// writers, until the session has ended.
 func (s *session) complete(t *target) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended == nil {
+	if apply.DiskFailed(t.err) {
+		if !t.told {
+			t.told = true
+			s.results.put(outcome{t: t, err: t.err})
+		}
 		return
 	}
-	// Without file and error another writer was faster.
-	if t.err == nil && (t.large == nil || !t.large.Complete(t.ended.Size)) || s.take(t.id) == nil {
+	all := t.ended != nil && t.done >= digest.Chunks(t.ended.Size)
+	if t.users > 0 || !all || s.take(t.id) == nil {
 		return
 	}
-	o := outcome{t: t, size: t.ended.Size, err: t.err}
+	o := outcome{t: t, err: t.err}
 	switch {
 	case t.large == nil:
 	case t.err == nil:
+		o.size = t.ended.Size
 		o.info, o.err = t.large.Seal(*t.ended)
 	default:
 		t.large.Discard()
