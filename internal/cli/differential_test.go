@@ -5,6 +5,7 @@ package cli_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -192,8 +193,8 @@ func TestDifferential(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	n := *pairs
-	if testing.Short() {
-		n /= 10
+	if testing.Short() || raceDetector {
+		n /= 5
 	}
 	t.Logf("-seed %d", *seed)
 	for i := range n {
@@ -240,12 +241,18 @@ func comparePair(t *testing.T, i int, rsync string) {
 	check(t, "expected", e, to)
 	if rsync != "" && mirrored {
 		plant(t, have, other)
-		if out, err := exec.Command(rsync, "-ac", "--delete", "--modify-window=-1", from+"/", other+"/").CombinedOutput(); err != nil {
+		out, err := exec.Command(rsync, "-ac", "--delete", "--modify-window=-1", from+"/", other+"/").CombinedOutput()
+		e := (*exec.ExitError)(nil)
+		switch {
+		case err == nil:
+			got, err := look(other)
+			must(t, err)
+			check(t, "rsync", got, to)
+		case os.Getuid() != 0 && errors.As(err, &e) && e.ExitCode() == 23:
+			// Who is not root cannot make it empty a directory of mode 0555.
+		default:
 			t.Fatalf("rsync: %v: %s", err, out)
 		}
-		got, err := look(other)
-		must(t, err)
-		check(t, "rsync", got, to)
 	}
 	if i%5 == 0 {
 		again, err := mirror(t, s, r, i+1)

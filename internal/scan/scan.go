@@ -66,6 +66,8 @@ func Scan(ctx context.Context, h *dirfs.Handles, o Options) (tree.Entry, error) 
 		wg.Go(s.work)
 	}
 	wg.Wait()
+	s.mu.Lock() // a caller that stops it may do so this moment
+	defer s.mu.Unlock()
 	return root, s.err
 }
 
