@@ -86,6 +86,9 @@ func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.C
 		}
 		e.options().Log.Debug("not connected yet", "url", url, "error", report.Clip(err.Error(), 200))
 		if sleep(within, pause.NextBackOff()) != nil {
+			if ctx.Err() != nil {
+				return nil, fault.With(fault.Interrupted, context.Cause(ctx))
+			}
 			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", url, o.ConnectTimeout, err)
 		}
 	}

@@ -169,7 +169,7 @@ func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
 	mine, err := e.hello()
 	var peer *wire.Hello
 	if err == nil {
-		stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, context.Cause(ctx)) })
+		stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
 		peer, err = wire.Greet(conn, mine)
 		stop()
 	}

@@ -48,7 +48,7 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	h := &host{endpoint: e, o: o, ctx: ctx, stop: stop}
+	h := &host{endpoint: e, o: o, run: ctx, ctx: serving, stop: stop, slot: make(chan struct{}, 1)}
 	if o.OnListening != nil {
 		o.OnListening(listeners[0].Addr())
 	}
@@ -67,27 +67,32 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 type host struct {
 	endpoint
 	o    ListenOptions
-	ctx  context.Context
+	run  context.Context // of sessions
+	ctx  context.Context // of listening: ends with the last session
 	stop context.CancelFunc
+	slot chan struct{} // holds a token while a session goes on
 
 	mu   sync.Mutex // guards the rest
-	busy bool
-	over bool // last is what listen returns
+	over bool       // last is what listen returns
 	last outcome
 }
 
 // errTaken is told to whom comes while another one has the session.
 var errTaken = fault.New(fault.Access, "busy: another session is going on, and after it this listener ends")
 
+// settling is how long a newcomer is kept waiting before it is told busy: it
+// may be the same user, whose last attempt was cut off this very moment.
+const settling = time.Second
+
 // claim takes the session for a connection.
 func (h *host) claim() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case !h.busy && !h.over:
-		h.busy = true
+	select {
+	case h.slot <- struct{}{}:
 		return nil
-	case h.o.KeepRunning:
+	case <-time.After(settling):
+	case <-h.ctx.Done():
+	}
+	if h.o.KeepRunning {
 		return wire.ErrBusy
 	}
 	return errTaken
@@ -114,7 +119,7 @@ func (h *host) connection(conn wire.Conn, remote string) {
 		}
 		return
 	}
-	result, err := carry(h.ctx, h, conn, mine, peer)
+	result, err := carry(h.run, h, conn, mine, peer)
 	h.settle(outcome{result, err})
 }
 
@@ -124,13 +129,14 @@ func (h *host) settle(out outcome) {
 	if h.o.OnSession != nil {
 		h.o.OnSession(out.result, out.err)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.busy = false
 	if !h.o.KeepRunning && verdict(out) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		h.over, h.last = true, out
 		h.stop()
+		return // and keep the slot: there is no other session
 	}
+	<-h.slot
 }
 
 // verdict reports whether a session ended the work of a listener: it came to

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"syscall"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -70,17 +71,20 @@ func New(area *stage.Area, handles *dirfs.Handles, log *slog.Logger, problem fun
 	}
 }
 
-// errLost is why entries of a directory that could not be made fail.
-var errLost = errors.New("its directory could not be made")
+// ErrLost is why entries of a directory that could not be made fail.
+var ErrLost = errors.New("its directory could not be made")
 
 // Builds reports whether d is a new directory, in which files are written
 // under their own names since nobody can see them yet.
 func (a *Applier) Builds(d *tree.Dir) bool { return a.fresh[d] }
 
-// Lost reports whether entries of d cannot be made, and tells the problem.
+// Loses reports whether entries of d cannot be made.
+func (a *Applier) Loses(d *tree.Dir) bool { return a.lost[d] }
+
+// Lost reports whether the entry of s cannot be made, and tells the problem.
 func (a *Applier) Lost(s *tree.Step) bool {
 	if a.lost[s.Dir] {
-		a.Problem(s.Path(), "write", errLost)
+		a.Problem(s.Path(), "write", ErrLost)
 		return true
 	}
 	return false
@@ -129,21 +133,31 @@ func (a *Applier) touchedAs(d *tree.Dir, e *tree.Entry) {
 }
 
 // Make makes a new directory: aside, or in one that is built aside.
-func (a *Applier) Make(s tree.Step) {
+func (a *Applier) Make(s tree.Step) error {
 	if a.Lost(&s) {
 		a.lost[s.Entry().Dir] = true
-		return
+		return nil
 	}
 	d := s.Entry().Dir
 	if err := a.make(s, d); err != nil {
 		a.lost[d] = true
-		a.Problem(s.Path(), "make directory", err)
-		return
+		return a.failed(s, "make directory", err)
 	}
 	a.fresh[d] = true
 	a.touched(d)
 	a.wrote = true
 	a.Changes.Created++
+	return nil
+}
+
+// failed tells the problem with an entry, and returns an error where it is one
+// of the disk as a whole.
+func (a *Applier) failed(s tree.Step, op string, err error) error {
+	a.Problem(s.Path(), op, err)
+	if DiskFailed(err) {
+		return Disk(op+" "+s.Path(), err)
+	}
+	return nil
 }
 
 func (a *Applier) make(s tree.Step, d *tree.Dir) error {
@@ -160,13 +174,14 @@ func (a *Applier) make(s tree.Step, d *tree.Dir) error {
 }
 
 // Point makes a link.
-func (a *Applier) Point(s tree.Step) {
+func (a *Applier) Point(s tree.Step) error {
 	if a.Lost(&s) {
-		return
+		return nil
 	}
 	if err := a.point(s); err != nil {
-		a.Problem(s.Path(), "make link", err)
+		return a.failed(s, "make link", err)
 	}
+	return nil
 }
 
 func (a *Applier) point(s tree.Step) error {
@@ -319,6 +334,12 @@ const (
 
 // Full reports whether enough is staged to be installed.
 func (a *Applier) Full() bool { return len(a.staged) >= batchFiles || a.bytes >= batchBytes }
+
+// DiskFailed reports whether an error concerns the disk as a whole: there is
+// no use in trying the next file.
+func DiskFailed(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+}
 
 // Disk gives err the code for a disk that failed as a whole.
 func Disk(op string, err error) error {

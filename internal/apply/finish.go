@@ -43,7 +43,9 @@ func (a *Applier) directories(root *tree.Entry) {
 	}
 	slices.SortStableFunc(a.order, func(x, y *tree.Dir) int { return depth[y] - depth[x] })
 	for _, d := range a.order {
-		if d.Parent == nil || a.lost[d] {
+		// What the source could not read stays as it was made: with its
+		// permission nobody might read it here either, not even the next run.
+		if d.Parent == nil || a.lost[d] || d.Closed {
 			continue
 		}
 		e := a.stale[d]

@@ -69,13 +69,16 @@ func occupied(d dirfs.Dir) (bool, error) {
 // plan: what is there belongs to the receiver.
 func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) error {
 	if found, err := occupied(dir); !found {
-		return err
+		return Disk("read "+tree.Reserved, err)
 	}
 	handles := dirfs.NewHandles(dir, dirfs.DefaultHandles())
 	defer handles.Close()
 	root, err := scan.Scan(ctx, handles, scan.Options{Workers: 1})
-	if err != nil {
-		return err
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return Disk("read "+tree.Reserved, err)
 	}
 	var failed error
 	r := remover{handles: handles, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}

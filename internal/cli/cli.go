@@ -26,8 +26,9 @@ func Signals() (<-chan os.Signal, func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// grace is how long a run may take to stop after a signal.
-const grace = 900 * time.Millisecond
+// grace is how long a run may take to stop after a signal: a second for a peer
+// that does not take part in the farewell, and some time to clear away.
+const grace = 1400 * time.Millisecond
 
 // Main runs the command and returns its exit code. A first signal stops the
 // run in an orderly way, a second one at once.
@@ -73,7 +74,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 	counters := new(syncdirectory.Counters)
 	o := f.options(log, counters)
 	o.OnProblem = c.t.problem
-	stop := c.t.progress(counters, f.quiet)
+	stop := c.t.progress(counters, f)
 	start := time.Now()
 	result, err := c.mirror(ctx, o)
 	stop()

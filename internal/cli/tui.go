@@ -99,9 +99,10 @@ func (t *tui) listening(f *flags) func(net.Addr) {
 
 // progress shows how far the run is, ten times a second, until the function
 // that it returns is called.
-func (t *tui) progress(c *syncdirectory.Counters, quiet bool) (stop func()) {
+func (t *tui) progress(c *syncdirectory.Counters, f *flags) (stop func()) {
 	file, ok := t.stderr.(*os.File)
-	if quiet || !ok || !term.IsTerminal(int(file.Fd())) {
+	terminal := ok && term.IsTerminal(int(file.Fd()))
+	if f.quiet || !terminal && !f.alwaysProgress {
 		return func() {}
 	}
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -118,9 +119,11 @@ func (t *tui) progress(c *syncdirectory.Counters, quiet bool) (stop func()) {
 				t.mu.Unlock()
 				return
 			case <-tick.C:
-				width, _, err := term.GetSize(int(file.Fd()))
-				if err != nil {
-					width = 80
+				width := 80
+				if terminal {
+					if w, _, err := term.GetSize(int(file.Fd())); err == nil {
+						width = w
+					}
 				}
 				t.show(p.line(time.Now()), width)
 			}

@@ -9,6 +9,7 @@ package receiver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -78,7 +79,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
-		wire.CloseWith(conn, context.Cause(ctx))
+		wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx)))
 	})
 	defer func() {
 		if !stop() {
@@ -109,6 +110,12 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	if err == nil {
 		return s.result, nil
 	}
+	if fault.Of(err, fault.Interrupted) == fault.Path {
+		// This directory is no destination for that source, so nothing that
+		// came is of use: it may even lie in the source now.
+		ctx := context.WithoutCancel(ctx)
+		err = errors.Join(err, s.apply.Clear(ctx, area.Files, func() {}))
+	}
 	return s.result, fault.With(fault.Interrupted, err)
 }
 
@@ -135,9 +142,10 @@ type session struct {
 	hashes  *queue.Queue[*target] // to hash
 	results *inbox                // from write and hash
 
-	mu      sync.Mutex // guards targets, begun and, while streaming, index
+	mu      sync.Mutex // guards what follows and, while streaming, index
 	targets map[uint64]*target
-	begun   tree.Set // while streaming: files of which something came
+	lost    map[*tree.Dir]bool // while streaming: directories that could not be made
+	begun   tree.Set           // while streaming: files of which something came
 
 	descent   *descent           // while comparing
 	dirs      map[uint64]growing // while streaming: directories of which more may come
@@ -167,6 +175,7 @@ func newSession(conn wire.Conn, area *stage.Area, handles *dirfs.Handles, fail c
 		hashes:   queue.New[*target](),
 		results:  newInbox(),
 		targets:  make(map[uint64]*target),
+		lost:     make(map[*tree.Dir]bool),
 		plan:     new(tree.Plan),
 	}
 	s.apply = apply.New(area, handles, o.Log, s.problem)

@@ -39,8 +39,17 @@ func (s *session) message(ctx context.Context) error {
 		}
 		return s.handle(b)
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	// What came before the end of the connection counts: after the verdict
+	// a sender closes.
+	select {
+	case b, ok := <-s.incoming:
+		if ok {
+			return s.handle(b)
+		}
+	default:
+	}
+	return context.Cause(ctx)
 }
 
 // handle takes one message in. Content goes on to the writers; while they are

@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 
+	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -18,6 +19,9 @@ func (s *session) stream(ctx context.Context) error {
 		if err := s.event(ctx); err != nil {
 			return err
 		}
+	}
+	for _, g := range s.dirs {
+		g.dir.Closed = true // the source could not read it
 	}
 	return nil
 }
@@ -47,7 +51,9 @@ func (s *session) streamed(answered int, sections []wire.Section) error {
 		if err := admit(sec, g.depth); err != nil {
 			return err
 		}
-		s.grow(g, sec.Entries)
+		if err := s.grow(g, sec.Entries); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -61,13 +67,16 @@ func follows(d *tree.Dir, from string) bool {
 
 // grow adds entries to a directory of the wanted tree, makes the directories
 // and links among them, and waits for the files.
-func (s *session) grow(g growing, entries []tree.Entry) {
+func (s *session) grow(g growing, entries []tree.Entry) error {
 	d := g.dir
 	at := len(d.Entries)
 	first := s.index.Len()
 	s.mu.Lock()
 	d.Entries = append(d.Entries, entries...)
 	s.index.Add(d, at, len(entries))
+	if s.apply.Loses(d) {
+		s.lost[d] = true
+	}
 	s.mu.Unlock()
 	for i := range entries {
 		step := tree.Step{Dir: d, Index: at + i}
@@ -78,16 +87,21 @@ func (s *session) grow(g growing, entries []tree.Entry) {
 			if !e.Dir.Closed {
 				s.dirs[first+uint64(i)] = growing{e.Dir, g.depth + 1}
 			}
-			s.apply.Make(step)
+			if err := s.apply.Make(step); err != nil {
+				return err
+			}
 		case tree.Link:
 			step.Kind = tree.Point
-			s.apply.Point(step)
+			if err := s.apply.Point(step); err != nil {
+				return err
+			}
 		case tree.File:
 			s.waiting++
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
 		}
 	}
+	return nil
 }
 
 // streamedTarget returns the target for a file that was described, the first
@@ -100,5 +114,9 @@ func (s *session) streamedTarget(id uint64) *target {
 	if !ok || !s.begun.Add(id) || d.Entries[at].Type != tree.File {
 		return nil
 	}
-	return s.newTarget(id, tree.Step{Kind: tree.Fetch, Dir: d, Index: at}, d != s.want.Dir)
+	t := s.newTarget(id, tree.Step{Kind: tree.Fetch, Dir: d, Index: at}, d != s.want.Dir)
+	if s.lost[d] {
+		t.err = apply.ErrLost // what comes is passed over
+	}
+	return t
 }

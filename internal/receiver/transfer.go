@@ -3,7 +3,6 @@ package receiver
 import (
 	"context"
 	"errors"
-	"syscall"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -134,9 +133,9 @@ func (s *session) begin() (*target, error) {
 func (s *session) step(step tree.Step) (*target, error) {
 	switch step.Kind {
 	case tree.Make:
-		s.apply.Make(step)
+		return nil, s.apply.Make(step)
 	case tree.Point:
-		s.apply.Point(step)
+		return nil, s.apply.Point(step)
 	case tree.Touch:
 		if s.apply.Touch(step) != nil {
 			step.Kind = tree.Fetch // it cannot be opened: sent whole
@@ -221,19 +220,13 @@ func (s *session) settle(o outcome) error {
 		s.written(o)
 	case errors.Is(o.err, wire.ErrProtocol):
 		return o.err
-	case diskFailed(o.err):
+	case apply.DiskFailed(o.err):
 		s.problem(t.step.Path(), "write", o.err)
 		return fault.New(fault.Disk, "write %s: %w", t.step.Path(), o.err)
 	default:
 		s.problem(t.step.Path(), "write", o.err)
 	}
 	return nil
-}
-
-// diskFailed reports whether an error concerns the disk as a whole: there is
-// no use in trying the next file.
-func diskFailed(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
 func (s *session) written(o outcome) {

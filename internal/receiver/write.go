@@ -3,6 +3,7 @@ package receiver
 import (
 	"errors"
 
+	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/stage"
@@ -63,11 +64,13 @@ func (s *session) writePack(body []byte) error {
 			failed = err
 			return false
 		}
-		o := outcome{t: t, size: f.Size}
-		o.err = t.dirHandle(s, func(h dirfs.Dir) (err error) {
-			o.info, err = s.area.Put(h, t.name, f.Content, f.Meta)
-			return err
-		})
+		o := outcome{t: t, size: f.Size, err: t.err}
+		if o.err == nil {
+			o.err = t.dirHandle(s, func(h dirfs.Dir) (err error) {
+				o.info, err = s.area.Put(h, t.name, f.Content, f.Meta)
+				return err
+			})
+		}
 		s.Counters.Bytes.Add(f.Size)
 		done = append(done, o)
 		return true
@@ -107,7 +110,7 @@ func (s *session) note(t *target, err error) {
 	defer t.mu.Unlock()
 	if t.err == nil {
 		t.err = err
-		if diskFailed(err) {
+		if apply.DiskFailed(err) {
 			// It stays a target, which the end of the session voids.
 			s.results.put(outcome{t: t, err: err})
 		}

@@ -27,7 +27,8 @@ type Options struct {
 	Type func(tree.Type) tree.Type
 	// Unexamined is the type of an entry that could not be examined.
 	Unexamined tree.Type
-	// Flags computes the flags of a file; nil for none.
+	// Flags computes the flags of a file, and whether a link is Shared; nil
+	// for none.
 	Flags func(dirfs.Info) tree.Flags
 	// Skip says that an entry is left out altogether; nil for none. An
 	// error ends the scan. It is called by all workers.
@@ -246,6 +247,9 @@ func (l *lister) finish() {
 				e.Flags = l.s.o.Flags(f.info)
 			}
 		case tree.Link:
+			if l.s.o.Flags != nil {
+				e.Flags = l.s.o.Flags(f.info) & tree.Shared
+			}
 			l.target(&e)
 		}
 		entries = append(entries, e)

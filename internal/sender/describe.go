@@ -99,12 +99,14 @@ func (d *describer) entries(p part) error {
 		if hi < p.hi {
 			to = p.dir.Entries[hi].Name
 		}
-		d.list.Entries(p.id, from, to, p.dir.Entries[lo:hi])
+		// Before, not after: what is listed last goes with the number of
+		// answers that it completes.
 		if d.list.Len() > page {
 			if err := d.flush(); err != nil {
 				return err
 			}
 		}
+		d.list.Entries(p.id, from, to, p.dir.Entries[lo:hi])
 		if hi == p.hi {
 			return nil
 		}

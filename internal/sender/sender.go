@@ -185,16 +185,14 @@ func (s *session) seal() error {
 	s.summer.Sum(s.root.Dir)
 	d := s.root.Dir.Digest
 	seal.Counts = count(s.root.Dir)
+	s.result.Counts = seal.Counts
+	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	s.sealed = true
 	s.mu.Unlock()
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
 	seal.Incomplete = code != fault.OK && code != fault.Vanished
-	s.result.Counts = seal.Counts
-	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
-	s.mu.Lock()
-	s.sealed = true
-	s.mu.Unlock()
-	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d)
+	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d.String())
 	return s.conn.Write(wire.Encode(seal))
 }
 

@@ -48,6 +48,8 @@ type Area struct {
 	// Leftover says that an earlier run did not finish.
 	Leftover bool
 
+	permitted bool // the root was read-only, and is not while we work
+
 	root   dirfs.Dir
 	work   dirfs.Dir
 	syncFS bool // the file system can be made durable as a whole
@@ -61,7 +63,8 @@ func Open(root dirfs.Dir, noSync bool) (*Area, error) {
 	a := &Area{root: root, noSync: noSync}
 	if err := a.open(); err != nil {
 		a.closeHandles()
-		return nil, fmt.Errorf("prepare %s: %w", tree.Reserved, err)
+		err = fmt.Errorf("prepare %s: %w", tree.Reserved, err)
+		return nil, errors.Join(err, a.forbid())
 	}
 	return a, nil
 }
@@ -70,6 +73,8 @@ func (a *Area) open() (err error) {
 	if a.Root, err = a.root.Self(); err != nil {
 		return err
 	}
+	// Where this fails the root is not ours, and the group may do for us.
+	a.permitted = a.Root.Perm&0o300 != 0o300 && a.root.Chmod(a.Root.Perm|0o700) == nil
 	if a.work, a.Leftover, err = enter(a.root, tree.Reserved); err != nil {
 		return err
 	}
@@ -89,11 +94,13 @@ func (a *Area) open() (err error) {
 	if a.Canon, err = a.probe(); err != nil {
 		return err
 	}
-	switch err := a.work.SyncFS(); {
-	case err == nil:
-		a.syncFS = true
-	case !errors.Is(err, errors.ErrUnsupported):
-		return err
+	if !a.noSync {
+		switch err := a.work.SyncFS(); {
+		case err == nil:
+			a.syncFS = true
+		case !errors.Is(err, errors.ErrUnsupported):
+			return err
+		}
 	}
 	return a.restore(a.Root.MTime)
 }
@@ -225,7 +232,15 @@ func (a *Area) Leave(t tree.Time) error {
 	if rerr := a.root.RemoveDir(tree.Reserved); rerr != nil && !isNotEmpty(rerr) {
 		err = errors.Join(err, absent(rerr))
 	}
-	return errors.Join(err, a.restore(t))
+	return errors.Join(err, a.forbid(), a.restore(t))
+}
+
+// forbid gives the root back the permission bits that it had.
+func (a *Area) forbid() error {
+	if !a.permitted {
+		return nil
+	}
+	return a.root.Chmod(a.Root.Perm)
 }
 
 // inWork opens the working directory for one call.

@@ -51,6 +51,9 @@ func (c *comparison) directories(have, want *Dir) {
 		if h < len(there) && there[h].Name == want.Entries[w].Name {
 			step.Have = &there[h]
 			h++
+			if want.Entries[w].Type != Opaque && step.Displaces() && c.blocked(have, h-1) {
+				continue
+			}
 		}
 		c.entry(step)
 	}
@@ -65,12 +68,40 @@ func (c *comparison) directories(have, want *Dir) {
 
 func (c *comparison) remove(have *Dir, i int, want *Dir) {
 	s := Step{Kind: Remove, Dir: have, Index: i, Within: want, Have: &have.Entries[i]}
-	if s.Have.Type == Unknown {
-		c.plan.Blocked = append(c.plan.Blocked, s)
+	if c.blocked(have, i) {
 		return
 	}
 	c.plan.Removals = append(c.plan.Removals, s)
 	c.plan.Removed += have.Entries[i].Entries()
+}
+
+// blocked reports whether something of entry i of have could not be examined,
+// so that the entry can neither go nor make way, and adds that to the plan.
+func (c *comparison) blocked(have *Dir, i int) bool {
+	before := len(c.plan.Blocked)
+	c.block(have, i)
+	if d := have.Entries[i].Dir; d != nil {
+		for stack := []*Dir{d}; len(stack) > 0; {
+			d := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			for i := range d.Entries {
+				c.block(d, i)
+				if below := d.Entries[i].Dir; below != nil {
+					stack = append(stack, below)
+				}
+			}
+		}
+	}
+	return len(c.plan.Blocked) > before
+}
+
+// block adds entry i of have to what is blocked if it is what could not be
+// examined.
+func (c *comparison) block(have *Dir, i int) {
+	e := &have.Entries[i]
+	if e.Type == Unknown || e.Dir != nil && e.Dir.Closed {
+		c.plan.Blocked = append(c.plan.Blocked, Step{Dir: have, Index: i, Have: e})
+	}
 }
 
 // entry compares one wanted entry with what is there.
@@ -94,7 +125,11 @@ func (c *comparison) entry(s Step) {
 		if have.Target != want.Target {
 			c.put(s)
 		} else if c.canon.LinkTimes && !c.sameTime(have, want) {
-			c.add(Touch, s)
+			if have.Flags&Shared != 0 {
+				c.put(s)
+			} else {
+				c.add(Touch, s)
+			}
 		}
 	case have.Size != want.Size:
 		c.put(s)
@@ -126,14 +161,19 @@ func (c *comparison) fetch(k Kind, s Step) {
 
 func (c *comparison) directory(s Step) {
 	want, have := s.Entry(), s.Have
+	switch {
+	case want.Dir.Closed:
+		// The source could not read it. That may be what its permission
+		// says, and must not become true here.
+		return
+	case have.Dir.Closed:
+		c.plan.Blocked = append(c.plan.Blocked, s)
+		return
+	}
 	if have.Perm != want.Perm || !c.sameTime(have, want) {
 		c.add(Touch, s)
 	}
-	switch {
-	case want.Dir == have.Dir || want.Dir.Closed:
-	case have.Dir.Closed:
-		c.plan.Blocked = append(c.plan.Blocked, s)
-	default:
+	if want.Dir != have.Dir {
 		c.stack = append(c.stack, pair{have.Dir, want.Dir})
 	}
 }

@@ -66,7 +66,7 @@ const (
 	// its mtime and ctime are so close that anyone may have written it in
 	// the same tick of the clock, or all content is to be compared.
 	Unproved Flags = 1 << iota
-	// Shared marks a file that has further hard links: it is never changed
+	// Shared marks a file or link that has further hard links: it is never changed
 	// in place, since the other name may lie outside.
 	Shared
 )

@@ -89,6 +89,14 @@ func CloseWith(c Conn, err error) {
 // code.
 const maxReason = 123
 
+// lost says that a connection failed, unless err says more than that.
+func lost(err error) error {
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		return err
+	}
+	return fault.New(fault.Lost, "connection lost (%w): run again", err)
+}
+
 // Fault returns what an error of a Conn means for the run: what the peer said
 // when it ended the session, otherwise that the connection was lost.
 func Fault(err error) error {
@@ -97,7 +105,7 @@ func Fault(err error) error {
 	}
 	c := (*CloseError)(nil)
 	if !errors.As(err, &c) {
-		return fault.With(fault.Lost, err)
+		return lost(err)
 	}
 	switch {
 	case c.Code == closeBusy:
