@@ -87,7 +87,11 @@ func (r *Receiver) open() (*taker, error) {
 func (t *taker) enter(path string) (err error) {
 	t.lock, err = lock.Acquire(path)
 	if errors.Is(err, lock.ErrHeld) {
-		if pid := stage.PID(t.root); pid > 0 {
+		pid := stage.PID(t.root)
+		if pid == 0 { // between two sessions
+			pid = lock.Holder(path)
+		}
+		if pid > 0 {
 			return fault.New(fault.Path, "destination %s: %w, process %d", t.Dir, err, pid)
 		}
 	}

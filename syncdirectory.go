@@ -126,15 +126,16 @@ type Changes struct {
 	Touched  uint64 // entries with other metadata only
 	Removed  uint64
 	Bytes    uint64 // content written
+	Kept     uint64 // entries that the source does not have, left by NoDelete
 }
 
 // None reports whether nothing was changed.
-func (c Changes) None() bool { return c == Changes{} }
+func (c Changes) None() bool { return c == Changes{Kept: c.Kept} }
 
 func newCounts(c *wire.Counts) Counts {
 	return Counts{Files: c.GetFiles(), Directories: c.GetDirectories(), Links: c.GetLinks(), Skipped: c.GetOpaque(), Bytes: c.GetBytes()}
 }
 
 func newChanges(c *wire.Changes) Changes {
-	return Changes{Created: c.GetCreated(), Replaced: c.GetReplaced(), Touched: c.GetTouched(), Removed: c.GetRemoved(), Bytes: c.GetBytes()}
+	return Changes{Created: c.GetCreated(), Replaced: c.GetReplaced(), Touched: c.GetTouched(), Removed: c.GetRemoved(), Bytes: c.GetBytes(), Kept: c.GetKept()}
 }

@@ -90,6 +90,14 @@ func (a *Applier) Lost(s *tree.Step) bool {
 	return false
 }
 
+// Skip notes that a step was not begun, so that nothing in what it would have
+// made can be made.
+func (a *Applier) Skip(s tree.Step) {
+	if d := s.Entry().Dir; d != nil {
+		a.lost[d] = true
+	}
+}
+
 // in calls f with the handle of a directory of the wanted tree, as with does,
 // and notes that its metadata is to be set again where that was changed.
 func (a *Applier) in(d *tree.Dir, f func(dirfs.Dir) error) error {

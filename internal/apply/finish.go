@@ -43,14 +43,17 @@ func (a *Applier) directories(root *tree.Entry) {
 	}
 	slices.SortStableFunc(a.order, func(x, y *tree.Dir) int { return depth[y] - depth[x] })
 	for _, d := range a.order {
-		// What the source could not read stays as it was made: with its
-		// permission nobody might read it here either, not even the next run.
-		if d.Parent == nil || a.lost[d] || d.Closed {
+		if d.Parent == nil || a.lost[d] || d.Closed && !a.fresh[d] {
 			continue
 		}
 		e := a.stale[d]
 		if e == nil {
 			e = d.Parent.Find(d.Name)
+		}
+		if d.Closed {
+			// The source could not read it. That may be what its permission
+			// says, and the next run shall be able to read it here.
+			e.Perm |= 0o700
 		}
 		if err := a.in(d, func(h dirfs.Dir) error { return a.set(h, e) }); err != nil {
 			a.Problem(d.Path(), "set metadata", err)

@@ -76,6 +76,7 @@ type flags struct {
 	links, checksum       bool
 	maxDelete             uint64
 	maxDeleteSet          bool
+	delete                bool
 	noDelete, allowEmpty  bool
 	forceRoot, noFsync    bool
 	transfers, checkers   int
@@ -124,7 +125,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
 	p.Uint64Var(&f.maxDelete, "max-delete", 0, "refuse, before any change, to remove more than `N` entries")
 	p.BoolVar(&f.noDelete, "no-delete", false, "remove nothing")
-	p.Bool("delete", true, "accepted for those who type it: removing is what this program does")
+	p.BoolVar(&f.delete, "delete", true, "accepted for those who type it: removing is what this program does")
 	p.BoolVar(&f.allowEmpty, "allow-empty", false, "let an empty source empty the destination")
 	p.BoolVar(&f.forceRoot, "force-root", false, "let / or the home directory be the destination (receiver)")
 	p.BoolVar(&f.noFsync, "no-fsync", false, "do not wait until the result is durable (receiver)")
@@ -176,6 +177,8 @@ func (f *flags) checkValues() error {
 		return usage("--transfers and --checkers are 1 to 256")
 	case f.timeout < 0 || f.contimeout <= 0:
 		return usage("--timeout and --contimeout must not be negative")
+	case !f.delete:
+		return usage("--delete=false is spelled --no-delete")
 	case f.links && f.from == "":
 		return usage("--links belongs to the sender, which decides what is described")
 	case (f.forceRoot || f.noFsync) && f.outputDir == "":

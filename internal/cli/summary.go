@@ -22,6 +22,12 @@ func (t *tui) summary(r syncdirectory.Result, f *flags) {
 	t.clear()
 	var b strings.Builder
 	state := "equal"
+	if n := r.Changes.Kept; n > 0 {
+		state = fmt.Sprintf("equal but for %s kept here (--no-delete)", plural(n, "entry", "entries"))
+		if f.from != "" {
+			state = strings.Replace(state, "here", "there", 1)
+		}
+	}
 	if r.Digest == "" {
 		state = fmt.Sprintf("NOT equal, %s failed", plural(uint64(r.Failed), "entry", "entries"))
 	}

@@ -249,6 +249,9 @@ func (s *session) finish(ctx context.Context) error {
 	if removes {
 		removals := s.plan.Removals
 		if s.Policy.NoDelete {
+			for i := range removals {
+				s.apply.Changes.Kept += removals[i].Have.Entries()
+			}
 			removals = nil // but what was displaced goes
 		}
 		if err := s.apply.Remove(ctx, removals, func() { s.Counters.Removed.Add(1) }); err != nil {

@@ -129,8 +129,16 @@ func (s *session) begin() (*target, error) {
 	return nil, nil
 }
 
+// errNoDelete is why a directory does not make way.
+var errNoDelete = errors.New("it is not empty, and nothing shall be removed")
+
 // step begins one step and returns what it wants of the sender.
 func (s *session) step(step tree.Step) (*target, error) {
+	if s.Policy.NoDelete && step.Displaces() && step.Have.Dir != nil && len(step.Have.Dir.Entries) > 0 {
+		s.problem(step.Path(), "replace directory", errNoDelete)
+		s.apply.Skip(step)
+		return nil, nil
+	}
 	switch step.Kind {
 	case tree.Make:
 		return nil, s.apply.Make(step)
