@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -73,7 +74,7 @@ func (r *Receiver) open() (*taker, error) {
 		return nil, fault.With(fault.Path, err)
 	}
 	t := &taker{Receiver: *r}
-	t.Options = t.withDefaults()
+	t.Options = t.withDefaults(max(2, min(4, runtime.NumCPU())))
 	if t.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -62,7 +63,7 @@ func (s *Sender) open() (*giver, error) {
 		return nil, fault.New(fault.Path, "source %s: %w", s.Dir, cause(err))
 	}
 	g := &giver{Sender: *s, path: path, root: root}
-	g.Options = g.withDefaults()
+	g.Options = g.withDefaults(max(1, min(4, runtime.NumCPU()/2)))
 	return g, nil
 }
 
