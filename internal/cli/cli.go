@@ -26,9 +26,9 @@ func Signals() (<-chan os.Signal, func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// grace is how long a run may take to stop after a signal: a second for a peer
-// that does not take part in the farewell, and some time to clear away.
-const grace = 1400 * time.Millisecond
+// grace is how long a run may take to stop after a signal: time for a peer that
+// does not take part in the farewell, and some to clear away.
+const grace = 950 * time.Millisecond
 
 // Main runs the command and returns its exit code. A first signal stops the
 // run in an orderly way, a second one at once.

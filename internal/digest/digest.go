@@ -39,7 +39,13 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 func Sum(b []byte) Digest { return blake3.Sum256(b) }
 
 // Chunks returns how many chunks a file of size bytes has: 0 for an empty one.
-func Chunks(size int64) int64 { return (size + ChunkSize - 1) / ChunkSize }
+func Chunks(size int64) int64 {
+	n := size / ChunkSize
+	if size%ChunkSize > 0 {
+		n++
+	}
+	return n
+}
 
 // Content returns the content digest of a file whose chunks have the given
 // digests, in the order of the file.

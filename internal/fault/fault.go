@@ -9,6 +9,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Code says how a run ended. 0 is success.
@@ -45,6 +46,9 @@ func Worse(a, b Code) Code {
 	}
 	return max(a, b)
 }
+
+// Known reports whether c is one of the codes.
+func (c Code) Known() bool { return slices.Contains(order[:], c) }
 
 // String returns what c means in a few words.
 func (c Code) String() string {

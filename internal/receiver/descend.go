@@ -164,6 +164,7 @@ func (d *descent) assemble(b *building) {
 			}
 			entries = append(entries, p.entries...)
 		}
+		d.s.index.Settle(b.want)
 	}
 	b.want.Entries = entries
 	b.want.Digest = digest.Digest{}

@@ -209,9 +209,7 @@ func (s *session) sendChunk(l *large, i int64) error {
 	}
 	b, d := c.Finish(l.id, uint64(i), n)
 	if err := s.conn.Write(b); err != nil {
-		// The session is over; the last worker to come here closes.
-		_ = s.chunkDone(l, err)
-		return err
+		return err // the session is over, which closes the file
 	}
 	s.Counters.Bytes.Add(int64(n))
 	l.digests[i] = d

@@ -115,14 +115,19 @@ func (a *Area) restore(t tree.Time) error {
 	return nil
 }
 
-// enter opens a directory of the area, making it when it is missing.
+// enter opens a directory of the area, making it when it is missing. One that
+// is there must be ours, and is made as private as it has to be.
 func enter(in dirfs.Dir, name string) (d dirfs.Dir, existed bool, err error) {
 	err = in.Mkdir(name, 0o700)
 	existed = errors.Is(err, fs.ErrExist)
 	if err != nil && !existed {
 		return nil, false, err
 	}
-	d, err = in.OpenDir(name)
+	if d, err = in.OpenDir(name); err == nil && existed {
+		if err = d.Chmod(0o700); err != nil {
+			return nil, false, errors.Join(err, d.Close())
+		}
+	}
 	return d, existed, err
 }
 

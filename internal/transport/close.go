@@ -12,8 +12,9 @@ import (
 )
 
 // farewell bounds everything that a close does: a peer that does not take
-// part in it costs a second.
-const farewell = time.Second
+// part in it costs that much, and a program that is told to stop still stops
+// within a second.
+const farewell = 600 * time.Millisecond
 
 // Close ends the connection:
 //
@@ -24,7 +25,7 @@ const farewell = time.Second
 //     lose what it has not read yet;
 //  4. the connection is closed, and keep has returned.
 //
-// Steps 2 and 3 together take a second at most.
+// Steps 2 and 3 together take as long as farewell at most.
 func (s *socket) Close(code wire.CloseCode, reason string) error {
 	s.closing.Do(func() {
 		deadline := time.Now().Add(farewell)

@@ -1,6 +1,9 @@
 package tree
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // Index numbers the entries of a description in the order in which they are
 // described: the root is 0, the first entry of the first section is 1. Both
@@ -33,7 +36,7 @@ func (x *Index) Len() uint64 { return x.next }
 func (x *Index) Add(d *Dir, at, n int) int {
 	k := len(x.sections)
 	x.sections = append(x.sections, section{x.next, d, at, n})
-	if d != nil {
+	if d != nil && n > 0 {
 		x.in[d] = append(x.in[d], k)
 	}
 	x.next += uint64(n)
@@ -68,12 +71,22 @@ func (x *Index) Entry(id uint64) (*Dir, *Entry) {
 	return d, &d.Entries[at]
 }
 
+// Settle puts the sections of d in the order of their positions, which ID
+// relies on. It is called after the last Move in d.
+func (x *Index) Settle(d *Dir) {
+	slices.SortFunc(x.in[d], func(a, b int) int { return x.sections[a].at - x.sections[b].at })
+}
+
 // ID returns the number of entry i of d, and whether it has one.
 func (x *Index) ID(d *Dir, i int) (uint64, bool) {
-	for _, k := range x.in[d] {
-		if s := &x.sections[k]; i >= s.at && i < s.at+s.n {
-			return s.first + uint64(i-s.at), true
-		}
+	in := x.in[d]
+	k := sort.Search(len(in), func(k int) bool { return x.sections[in[k]].at > i }) - 1
+	if k < 0 {
+		return 0, false
 	}
-	return 0, false
+	s := &x.sections[in[k]]
+	if i >= s.at+s.n {
+		return 0, false
+	}
+	return s.first + uint64(i-s.at), true
 }

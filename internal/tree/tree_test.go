@@ -100,6 +100,7 @@ func TestIndex(t *testing.T) {
 	x.Add(a, 0, 0)        // an empty section
 	k := x.Add(a, 0, 2)   // 6, 7: x and y
 	x.Add(root.Dir, 0, 1) // 8: a
+	x.Settle(root.Dir)
 	if got := x.Len(); got != 9 {
 		t.Errorf("Len() = %d, want 9", got)
 	}

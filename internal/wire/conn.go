@@ -110,7 +110,7 @@ func Fault(err error) error {
 	switch {
 	case c.Code == closeBusy:
 		return ErrBusy
-	case c.Code > closeFault && c.Code < closeBusy:
+	case c.Code > closeFault && c.Code < closeBusy && fault.Code(c.Code-closeFault).Known():
 		return &fault.Error{Code: fault.Code(c.Code - closeFault), Err: errors.New(c.Reason), Peer: true}
 	case c.Code == CloseProtocol || c.Code == CloseTooBig:
 		return &fault.Error{Code: fault.Protocol, Err: err, Peer: true}
