@@ -186,7 +186,7 @@ func every(t *testing.T, have []string, of func(dirfs.Call) bool, side func(*fau
 		memory = t.TempDir() // where every barrier takes its time
 		step = 9
 	}
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		step = 13
 	}
 	open := descriptors()

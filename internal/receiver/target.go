@@ -25,8 +25,9 @@ type target struct {
 	held    bool // the handle of dir, for large
 	ended   *wire.End
 	err     error
-	writing int  // writers that are in large now
-	settled bool // its outcome is told
+	writing int   // writers that are in large now
+	parts   int64 // chunks that writers are done with, written or passed over
+	settled bool  // its outcome is told
 
 	// What comparing found, on this side and on the other; owned by the
 	// session.
@@ -78,7 +79,7 @@ func (t *target) void(s *session) {
 		t.large = nil
 	}
 	t.release(s)
-	t.ended, t.err = nil, nil
+	t.ended, t.err, t.parts = nil, nil, 0
 }
 
 // outcome is what a worker found out about a target.

@@ -99,6 +99,9 @@ func (s *session) writeChunk(body []byte) error {
 	if err == nil {
 		s.Counters.Bytes.Add(int64(len(c.Content)))
 	}
+	t.mu.Lock()
+	t.parts++
+	t.mu.Unlock()
 	s.note(t, err)
 	return nil
 }
@@ -170,10 +173,11 @@ func (s *session) writeEnd(body []byte) error {
 }
 
 // completeLocked finishes the file of t once all of it is written, the end is
-// known and no writer is in it any more, which the last of them finds out.
-// t.mu must be held.
+// known and no writer is in it any more, which the last of them finds out. One
+// that failed is wanted just as long: chunks of it may be in the hands of
+// writers who have not come to ask. t.mu must be held.
 func (s *session) completeLocked(t *target) {
-	if t.settled || t.ended == nil || t.writing > 0 || t.err == nil && !t.large.Complete(t.ended.Size) {
+	if t.settled || t.ended == nil || t.writing > 0 || t.parts < digest.Chunks(t.ended.Size) {
 		return
 	}
 	t.settled = true
