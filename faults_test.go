@@ -59,7 +59,7 @@ func mirrorFaulty(t *testing.T, from, to string, source, destination *faults) (R
 		t.Fatal(err)
 	}
 	r := &taker{Receiver: Receiver{Dir: to}}
-	r.Options = r.withDefaults()
+	r.Options = r.withDefaults(2)
 	if r.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		t.Fatal(err)
 	}
