@@ -2,6 +2,7 @@ package syncdirectory
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -103,6 +104,8 @@ func refused(url string, err error) error {
 			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", url, said)
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
 			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", url, s.Code, said)
+		case http.StatusBadRequest:
+			return fault.New(fault.Version, "%s speaks another version of the protocol, or is no sync-directory (400): %s", url, said)
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return nil // a proxy before a listener that is not up yet
 		}
@@ -110,6 +113,12 @@ func refused(url string, err error) error {
 	}
 	if d := (*net.DNSError)(nil); errors.As(err, &d) && d.IsNotFound {
 		return fault.New(fault.Connect, "no connection to %s: %w", url, err)
+	}
+	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
+		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", url, t.Err)
+	}
+	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
+		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
 	}
 	if errors.Is(err, transport.ErrURL) {
 		return fault.With(fault.Usage, err)

@@ -76,6 +76,7 @@ func carry(ctx context.Context, e endpoint, conn wire.Conn, mine, peer *wire.Hel
 	err := e.session(ctx, conn, mine, peer, r)
 	stop()
 	cancel(nil)
+	r.result.ByContent = mine.Checksum || peer.Checksum
 	r.result.Elapsed = time.Since(start)
 	r.result.Sent, r.result.Received = conn.Counters()
 	r.result.Problems, r.result.Failed = r.problems.All()
@@ -171,8 +172,14 @@ func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
 	var peer *wire.Hello
 	if err == nil {
 		stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
+		late := time.AfterFunc(helloWithin, func() {
+			wire.CloseWith(conn, fault.New(fault.Connect, "no hello within %v", helloWithin))
+		})
 		peer, err = wire.Greet(conn, mine)
 		stop()
+		if !late.Stop() && err != nil {
+			err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
+		}
 	}
 	if err != nil {
 		wire.CloseWith(conn, err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/lock"
@@ -109,7 +110,11 @@ func (t *taker) enter(path string) (err error) {
 func (t *taker) work() (err error) {
 	if t.area == nil {
 		if t.area, err = stage.Open(t.root, t.NoFsync); err != nil {
-			return fault.New(fault.Path, "destination %s: %w", t.Dir, err)
+			code := fault.Path
+			if apply.DiskFailed(err) {
+				code = fault.Disk
+			}
+			return fault.New(code, "destination %s: %w", t.Dir, err)
 		}
 	}
 	return nil
@@ -165,6 +170,7 @@ func (t *taker) hello() (*wire.Hello, error) {
 		return nil, fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
 	}
 	h := newHello(wire.Role_RECEIVER, t.Options)
+	h.Location = newLocation(t.root)
 	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon)}
 	return h, nil
 }
@@ -175,6 +181,7 @@ func (t *taker) session(ctx context.Context, conn wire.Conn, mine, peer *wire.He
 	result, err := receiver.Run(ctx, conn, peer, t.area, handles, mine.Destination.Empty, receiver.Options{
 		Policy:    receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty},
 		Checksum:  t.Checksum,
+		Here:      mine.Location,
 		Transfers: t.Transfers,
 		Checkers:  t.Checkers,
 		Log:       t.Log,
@@ -183,6 +190,8 @@ func (t *taker) session(ctx context.Context, conn wire.Conn, mine, peer *wire.He
 	})
 	if t.area.Gone() {
 		t.area = nil
+	} else {
+		t.area.Leftover = true // what this session wrote may not be durable
 	}
 	r.result.Digest = result.Digest.String()
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)

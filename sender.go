@@ -75,10 +75,12 @@ func (g *giver) close() {
 func (g *giver) options() Options { return g.Options }
 
 func (g *giver) hello() (*wire.Hello, error) {
-	return newHello(wire.Role_SENDER, g.Options), nil
+	h := newHello(wire.Role_SENDER, g.Options)
+	h.Location = newLocation(g.root)
+	return h, nil
 }
 
-func (g *giver) session(ctx context.Context, conn wire.Conn, _, peer *wire.Hello, r *run) error {
+func (g *giver) session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, r *run) error {
 	handles := dirfs.NewHandles(g.root, dirfs.DefaultHandles())
 	defer handles.Close()
 	result, err := sender.Run(ctx, conn, peer, handles, sender.Options{
@@ -86,6 +88,7 @@ func (g *giver) session(ctx context.Context, conn wire.Conn, _, peer *wire.Hello
 		Transfers: g.Transfers,
 		Checkers:  g.Checkers,
 		Above:     destinationsAbove(g.path),
+		Here:      mine.Location,
 		Log:       g.Log,
 		Counters:  g.Counters,
 		Problems:  r.problems,

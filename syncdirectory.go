@@ -105,6 +105,9 @@ type Result struct {
 	Failed   int
 	// Sent and Received are the bytes of messages with their framing.
 	Sent, Received int64
+	// ByContent says that all content was compared or transferred, so that
+	// the equal digests prove more than names, sizes and times.
+	ByContent bool
 	// Compared counts the files whose content both sides compared and found
 	// equal, beside those that were transferred. Receivers only.
 	Compared uint64

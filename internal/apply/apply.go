@@ -226,9 +226,9 @@ func (a *Applier) link(in dirfs.Dir, name string, e *tree.Entry) error {
 }
 
 // Touch sets the metadata of an entry whose content is right, as its entry in
-// the wanted tree says, in which what became of it is noted. It returns an
-// error, and tells no problem, only for a file that could not be opened: its
-// content can be fetched instead.
+// the wanted tree says, in which what became of it is noted. For a file that
+// could not be opened it returns ErrUnopened and tells no problem: the content
+// can be fetched instead. Any other error is one of the disk as a whole.
 func (a *Applier) Touch(s tree.Step) error {
 	e := s.Entry()
 	var err error
@@ -242,28 +242,27 @@ func (a *Applier) Touch(s tree.Step) error {
 			return a.copy(s)
 		}
 		err = a.touchFile(s)
-		if errors.Is(err, errOpen) {
+		if errors.Is(err, ErrUnopened) {
 			return err
 		}
 	}
 	if err != nil {
-		a.Problem(s.Path(), "set metadata", err)
-		return nil
+		return a.failed(s, "set metadata", err)
 	}
 	a.Changes.Touched++
 	a.wrote = true
 	return nil
 }
 
-// errOpen marks that a file could not be opened to touch it.
-var errOpen = errors.New("open")
+// ErrUnopened says that a file could not be opened to touch it.
+var ErrUnopened = errors.New("not opened")
 
 func (a *Applier) touchFile(s tree.Step) error {
 	e := s.Entry()
 	return a.in(s.Dir, func(h dirfs.Dir) error {
 		f, err := h.Open(e.Name)
 		if err != nil {
-			return errors.Join(errOpen, err)
+			return errors.Join(ErrUnopened, err)
 		}
 		defer f.Close()
 		if err := f.Chmod(e.Perm); err != nil {
@@ -271,6 +270,11 @@ func (a *Applier) touchFile(s tree.Step) error {
 		}
 		if err := f.SetTime(a.Area.Canon.Time(e.MTime())); err != nil {
 			return err
+		}
+		if a.Area.SyncsEach() {
+			if err := f.Sync(); err != nil {
+				return err
+			}
 		}
 		info, err := f.Info()
 		if err == nil {
@@ -291,7 +295,7 @@ func (a *Applier) copy(s tree.Step) error {
 		return err
 	})
 	if err != nil {
-		return errors.Join(errOpen, err)
+		return errors.Join(ErrUnopened, err)
 	}
 	Observe(e, info)
 	a.Staged(s, name)

@@ -43,7 +43,7 @@ func (a *Applier) directories(root *tree.Entry) {
 	}
 	slices.SortStableFunc(a.order, func(x, y *tree.Dir) int { return depth[y] - depth[x] })
 	for _, d := range a.order {
-		if d.Parent == nil || a.lost[d] || d.Closed && !a.fresh[d] {
+		if d.Parent == nil || a.lostAbove(d) || d.Closed && !a.fresh[d] {
 			continue
 		}
 		e := a.stale[d]
@@ -86,4 +86,14 @@ func (a *Applier) set(h dirfs.Dir, e *tree.Entry) error {
 		Observe(e, info)
 	}
 	return err
+}
+
+// lostAbove reports whether d is in a new directory that is not in place.
+func (a *Applier) lostAbove(d *tree.Dir) bool {
+	for ; d != nil && a.fresh[d]; d = d.Parent {
+		if a.lost[d] {
+			return true
+		}
+	}
+	return d != nil && a.lost[d]
 }

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -9,26 +10,28 @@ import (
 )
 
 // Install makes what is staged durable and renames it in.
-func (a *Applier) Install() error {
+func (a *Applier) Install(ctx context.Context) error {
 	if len(a.staged) == 0 {
 		return nil
 	}
 	if err := a.Area.Barrier(); err != nil {
 		return Disk("sync", err)
 	}
-	a.installStaged()
+	return a.installStaged(ctx)
+}
+
+func (a *Applier) installStaged(ctx context.Context) error {
+	for i := range a.staged {
+		if _, err := a.install(ctx, &a.staged[i]); err != nil {
+			return err
+		}
+	}
+	a.staged, a.bytes = a.staged[:0], 0
 	return nil
 }
 
-func (a *Applier) installStaged() {
-	for i := range a.staged {
-		a.install(&a.staged[i])
-	}
-	a.staged, a.bytes = a.staged[:0], 0
-}
-
 // InstallAll installs what is staged and the new trees, which are complete.
-func (a *Applier) InstallAll() error {
+func (a *Applier) InstallAll(ctx context.Context) error {
 	if len(a.staged)+len(a.tops) == 0 {
 		return nil
 	}
@@ -38,11 +41,20 @@ func (a *Applier) InstallAll() error {
 	if err := a.Area.Barrier(); err != nil {
 		return Disk("sync", err)
 	}
-	a.installStaged()
+	if err := a.installStaged(ctx); err != nil {
+		return err
+	}
 	for i := range a.tops {
 		w := &a.tops[i]
-		if a.install(w) {
-			a.Handles.Settle(w.step.Entry().Dir)
+		d := w.step.Entry().Dir
+		installed, err := a.install(ctx, w)
+		switch {
+		case err != nil:
+			return err
+		case installed:
+			a.Handles.Settle(d)
+		default:
+			a.lost[d] = true
 		}
 	}
 	a.tops = nil
@@ -63,17 +75,21 @@ func (a *Applier) syncTrees() error {
 	return nil
 }
 
-// install renames one entry in and reports whether it did.
-func (a *Applier) install(w *waiting) bool {
+// install renames one entry in and reports whether it did. Between two of
+// them a run can be stopped.
+func (a *Applier) install(ctx context.Context, w *waiting) (bool, error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
 	s := &w.step
 	e := s.Entry()
 	err := a.in(s.Dir, func(h dirfs.Dir) error {
 		if s.Displaces() {
 			return a.displace(h, e.Name, w.name)
 		}
-		if s.Have == nil && e.Type == tree.Directory {
-			// A rename would replace an empty directory that somebody has
-			// made since the scan.
+		if s.Have == nil && !a.Area.Canon.FoldsCase {
+			// A rename would replace what somebody has put there since the
+			// scan. RACE: it may come between this call and the next.
 			if _, err := h.Stat(e.Name); !errors.Is(err, fs.ErrNotExist) {
 				return errors.Join(fs.ErrExist, err)
 			}
@@ -81,14 +97,13 @@ func (a *Applier) install(w *waiting) bool {
 		return a.Area.Files.Rename(w.name, h, e.Name)
 	})
 	if err != nil {
-		a.Problem(s.Path(), "install", err)
-		return false
+		return false, a.failed(*s, "install", err)
 	}
 	if e.Type != tree.Directory {
 		a.count(s)
 	}
 	a.touched(s.Dir)
-	return true
+	return true, nil
 }
 
 // displace puts what is staged as tmp where something of another type is,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/scan"
@@ -32,10 +33,16 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 	r := remover{handles: a.Handles, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
 	for i := range removals {
 		s := &removals[i]
+		if a.foldsOnto(s) {
+			continue
+		}
 		if err := r.remove(ctx, s.Dir, s.Entry()); err != nil {
 			return err
 		}
 		a.touched(s.Within)
+	}
+	if DiskFailed(r.failed) {
+		return Disk("remove", r.failed)
 	}
 	if displaced {
 		return a.Clear(ctx, a.Area.Displaced, r.removed)
@@ -57,6 +64,24 @@ func (a *Applier) syncInstalled() error {
 		}
 	}
 	return nil
+}
+
+// Displaced returns how many entries an earlier run has displaced and did not
+// remove.
+func (a *Applier) Displaced(ctx context.Context) (n uint64, err error) {
+	if found, err := occupied(a.Area.Displaced); !found {
+		return 0, Disk("read "+tree.Reserved, err)
+	}
+	handles := dirfs.NewHandles(a.Area.Displaced, dirfs.DefaultHandles())
+	defer handles.Close()
+	root, err := scan.Scan(ctx, handles, scan.Options{Workers: 1})
+	switch {
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case err != nil:
+		return 0, Disk("read "+tree.Reserved, err)
+	}
+	return root.Entries() - 1, nil
 }
 
 func occupied(d dirfs.Dir) (bool, error) {
@@ -96,6 +121,23 @@ type remover struct {
 	handles *dirfs.Handles
 	problem func(path, operation string, err error)
 	removed func()
+	failed  error // the last one
+}
+
+// foldsOnto reports whether what is to be removed is, on a file system that
+// folds letter case, the very entry that was installed under a name of other
+// case: a change of case alone is a rename, and nothing goes.
+func (a *Applier) foldsOnto(s *tree.Step) bool {
+	if !a.Area.Canon.FoldsCase {
+		return false
+	}
+	name := s.Entry().Name
+	for i := range s.Within.Entries {
+		if strings.EqualFold(s.Within.Entries[i].Name, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // remove removes entry e of d, with an explicit stack for what is below.
@@ -138,6 +180,7 @@ func (r *remover) one(d *tree.Dir, e *tree.Entry) {
 	case errors.Is(err, fs.ErrNotExist):
 		// Somebody else did.
 	default:
+		r.failed = err
 		r.problem(d.Join(e.Name), "remove", err)
 	}
 }

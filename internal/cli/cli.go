@@ -47,7 +47,7 @@ func Main(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int
 		case code := <-done:
 			return code
 		case s := <-signals:
-			if s == syscall.SIGHUP && c.f.keepRunning {
+			if s == syscall.SIGHUP && c.keepsRunning.Load() {
 				continue
 			}
 			if deadline != nil {
@@ -77,6 +77,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
+	c.keepsRunning.Store(f.keepRunning)
 	log, closeLog, err := f.logger(c.t.stderr)
 	if err != nil {
 		return err
@@ -106,7 +107,12 @@ func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdire
 	switch {
 	case f.from != "" && f.outputDir != "":
 		r.Counters = nil // of the two, the sender's are shown
-		r.OnProblem = nil
+		own := func(p syncdirectory.Problem) {
+			if !p.Peer { // each side tells its own
+				c.t.problem(p)
+			}
+		}
+		s.OnProblem, r.OnProblem = own, own
 		return syncdirectory.Local(ctx, s, r)
 	case f.from != "" && f.to != "":
 		return s.Dial(ctx, f.to, f.dial())

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +52,8 @@ Exit codes, the first that applies:
   10  connection lost; port in use; state unknown, run again
   30  no progress for --timeout
   35  no connection within --contimeout
-  23  some entries failed; the others are in place, nothing was removed
+  23  some entries failed; the others are in place, and nothing was removed,
+      unless it is a removal that failed
   24  some source files vanished or kept changing; all else is in place
    0  equal and durable
 `
@@ -60,6 +63,8 @@ type command struct {
 	f     flags
 	t     *tui
 	cobra *cobra.Command
+
+	keepsRunning atomic.Bool // f.keepRunning, for who handles signals
 }
 
 // flags are what the user asks for.
@@ -183,6 +188,8 @@ func (f *flags) checkValues() error {
 		return usage("--links belongs to the sender, which decides what is described")
 	case (f.forceRoot || f.noFsync) && f.outputDir == "":
 		return usage("--force-root and --no-fsync belong to the receiver")
+	case f.insecure && len(f.listen) == 0:
+		return usage("--insecure goes with --listen: without that, only this machine can connect")
 	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure) && !f.portSet:
 		return usage("--listen, --allow-host, --insecure and --keep-running need --port")
 	}
@@ -199,14 +206,24 @@ func (f *flags) checkListen(addr string) error {
 	if _, _, err := net.SplitHostPort(addr); err == nil {
 		return usage("--listen %s: the port is given with --port", addr)
 	}
-	ip, err := netip.ParseAddr(addr)
-	if addr == "localhost" || err == nil && ip.IsLoopback() || f.insecure {
+	if loopback(addr) || f.insecure {
 		return nil
 	}
 	return usage(`--listen %s lets other machines connect, and there is nothing yet to tell friend from foe; either
   leave --listen out and forward a port:    ssh -L 8080:localhost:%d HOST
   or put a proxy that authenticates before: see the README
   or mean it, on a network of your own:     --listen %s --insecure`, addr, f.port, addr)
+}
+
+// loopback reports whether only this machine reaches addr.
+func loopback(addr string) bool {
+	ip, err := netip.ParseAddr(addr)
+	return addr == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// beyondLoopback reports whether others than this machine can connect.
+func (f *flags) beyondLoopback() bool {
+	return slices.ContainsFunc(f.listen, func(addr string) bool { return !loopback(addr) })
 }
 
 // options returns what the library is told.

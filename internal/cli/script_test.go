@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"mode":   cmdMode,
 			"odd":    cmdOdd,
 			"mount":  cmdMount,
+			"peer":   cmdPeer,
 			"poke":   cmdPoke,
 			"digest": cmdDigest,
 		},

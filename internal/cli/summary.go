@@ -35,7 +35,7 @@ func (t *tui) summary(r syncdirectory.Result, f *flags) {
 	fmt.Fprintf(&b, "changed: %s\n", changesLine(r.Changes))
 	fmt.Fprintf(&b, "%s sent, %s received, in %s\n", humanize.Bytes(uint64(r.Sent)), humanize.Bytes(uint64(r.Received)), r.Elapsed.Round(10*time.Millisecond))
 	if r.Digest != "" {
-		fmt.Fprintf(&b, "tree digest %s (%s)\n", r.Digest, proof(r, f))
+		fmt.Fprintf(&b, "tree digest %s (%s)\n", r.Digest, proof(r))
 	}
 	fmt.Fprint(t.stdout, b.String())
 }
@@ -71,8 +71,8 @@ func changesLine(c syncdirectory.Changes) string {
 // proof says what the equal digests prove. Content that was transferred was
 // verified against what the sender read; what was not is the same by size and
 // time, unless all content was compared.
-func proof(r syncdirectory.Result, f *flags) string {
-	if f.checksum {
+func proof(r syncdirectory.Result) string {
+	if r.ByContent {
 		return "proved by content"
 	}
 	return "proved by content for what was transferred, by size and time for the rest"

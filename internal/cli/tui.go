@@ -90,7 +90,7 @@ func (t *tui) listening(f *flags) func(net.Addr) {
 			return
 		}
 		who := "this machine only"
-		if f.insecure {
+		if f.insecure && f.beyondLoopback() {
 			who = "ANYBODY who reaches it can connect, WITHOUT ANY PROOF (--insecure)"
 		}
 		t.say("listening on %s (%s); %s", fmtAddr(addr), strings.Join(f.listen, ", "), who)

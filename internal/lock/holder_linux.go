@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Holder returns the process that holds the lock of the directory at path, or
@@ -30,7 +32,8 @@ func Holder(path string) int {
 		var major, minor uint32
 		var ino uint64
 		_, err := fmt.Sscanf(lines.Text(), "%d: %s %s %s %d %x:%x:%d", &n, &kind, &mode, &access, &pid, &major, &minor, &ino)
-		if err == nil && kind == "FLOCK" && ino == st.Ino && pid > 0 {
+		here := major == unix.Major(st.Dev) && minor == unix.Minor(st.Dev)
+		if err == nil && kind == "FLOCK" && here && ino == st.Ino && pid > 0 {
 			return pid
 		}
 	}

@@ -3,20 +3,26 @@ package lock
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/windows"
 
-	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/digest"
 )
 
-// open opens a file beside the working directory's content, since a directory
-// cannot be locked here.
+// open opens a file of its own for the directory, since a directory cannot be
+// locked here, and one in it could not be removed while it is open.
 func open(path string) (*os.File, error) {
-	dir := filepath.Join(path, tree.Reserved)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(cache, "sync-directory")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	name := digest.Sum([]byte(strings.ToLower(path))).String() + ".lock"
+	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600)
 }
 
 func lock(f *os.File) error {

@@ -187,7 +187,7 @@ func (d *descent) section(sec *wire.Section) error {
 	if sec.Ranges != nil {
 		return d.ranges(b, i, sec)
 	}
-	if err := admit(sec, b.depth); err != nil {
+	if err := admit(sec, b.depth, d.s.area.Canon); err != nil {
 		return err
 	}
 	return d.entries(b, i, sec)
@@ -195,12 +195,12 @@ func (d *descent) section(sec *wire.Section) error {
 
 // admit reports what is wrong with the place of a section's entries: they are
 // too deep, or have the receiver's own name at the root.
-func admit(sec *wire.Section, depth int) error {
+func admit(sec *wire.Section, depth int, c tree.Canon) error {
 	if depth > tree.MaxDepth {
 		return wire.Errorf("directories more than %d deep", tree.MaxDepth)
 	}
 	for i := range sec.Entries {
-		if depth == 0 && tree.IsReserved(sec.Entries[i].Name) {
+		if depth == 0 && c.IsReserved(sec.Entries[i].Name) {
 			return wire.Errorf("an entry with the receiver's own name")
 		}
 	}

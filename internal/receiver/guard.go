@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"errors"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -15,17 +16,21 @@ var errClosed = errors.New("it cannot be read, or is a mount point, which is not
 // directory that somebody tries the command on.
 const fewEntries = 20
 
-// guard refuses the plan before anything is changed.
-func (s *session) guard() error {
-	removed := s.plan.Removed
-	if s.Policy.NoDelete {
-		removed = 0
+// guard refuses the plan before anything is changed. What an earlier run
+// displaced and did not remove counts as well.
+func (s *session) guard(ctx context.Context) error {
+	removed, err := s.apply.Displaced(ctx)
+	if err != nil {
+		return err
+	}
+	if !s.Policy.NoDelete { // otherwise nothing goes, and nothing makes way
+		removed += s.plan.Removed
 	}
 	if s.sourceEmpty() && removed > fewEntries && !s.Policy.AllowEmpty {
-		return fault.New(fault.Guard, "the source is empty and the destination holds %d entries: nothing was changed; give --allow-empty if it shall be emptied", removed)
+		return fault.New(fault.Guard, "the source is empty and the destination holds %d entries: nothing was changed; see --allow-empty", removed)
 	}
 	if m := s.Policy.MaxDelete; m != nil && removed > *m {
-		return fault.New(fault.Guard, "%d entries would be removed, more than the %d that --max-delete allows: nothing was changed", removed, *m)
+		return errTooMany(removed, *m)
 	}
 	s.Log.Debug("planned", "steps", len(s.plan.Steps), "files", s.plan.Files, "bytes", s.plan.Bytes, "removed", removed, "first", report.Clip(first(s), 200))
 	return nil
@@ -40,6 +45,10 @@ func (s *session) sourceEmpty() bool {
 		}
 	}
 	return true
+}
+
+func errTooMany(removed, limit uint64) error {
+	return fault.New(fault.Guard, "%d entries would be removed, more than the %d that --max-delete allows: nothing was changed", removed, limit)
 }
 
 // first returns the path that the plan begins with, for the log.

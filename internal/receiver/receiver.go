@@ -27,9 +27,10 @@ import (
 // Options say how the destination is treated and how much is done at once.
 type Options struct {
 	Policy    Policy
-	Checksum  bool // compare all content
-	Transfers int  // files written at once
-	Checkers  int  // directories read, and files compared, at once
+	Checksum  bool           // compare all content
+	Transfers int            // files written at once
+	Checkers  int            // directories read, and files compared, at once
+	Here      *wire.Location // of the destination
 	Log       *slog.Logger
 	Counters  *report.Counters
 	Problems  *report.Problems
@@ -76,6 +77,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	o.Policy = o.Policy.Stricter(peer.Policy)
 	o.Checksum = o.Checksum || peer.Checksum
 	s := newSession(conn, area, handles, fail, o)
+	s.source = peer.Location
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
@@ -110,7 +112,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 	if err == nil {
 		return s.result, nil
 	}
-	if fault.Of(err, fault.Interrupted) == fault.Path {
+	if fault.Of(err, fault.Interrupted) == fault.Path && !area.Gone() {
 		// This directory is no destination for that source, so nothing that
 		// came is of use: it may even lie in the source now.
 		ctx := context.WithoutCancel(ctx)
@@ -130,6 +132,7 @@ type session struct {
 	summer  *tree.Summer
 	apply   *apply.Applier
 
+	source     *wire.Location
 	have, want tree.Entry // the roots
 	index      *tree.Index
 	seal       *wire.Seal
@@ -225,7 +228,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	for i := range s.plan.Blocked {
 		s.problem(s.plan.Blocked[i].Path(), "compare directory", errClosed)
 	}
-	if err := s.guard(); err != nil {
+	if err := s.guard(ctx); err != nil {
 		return err
 	}
 	s.Counters.TotalFiles.Store(int64(s.plan.Files))
@@ -237,7 +240,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 // finish removes what goes, sets what comes last, and confirms the result.
 func (s *session) finish(ctx context.Context) error {
 	s.Counters.Set(report.Finishing)
-	if err := s.apply.InstallAll(); err != nil {
+	if err := s.apply.InstallAll(ctx); err != nil {
 		return err
 	}
 	if err := s.apply.Clear(ctx, s.area.Files, func() {}); err != nil { // what could not be installed
@@ -275,7 +278,7 @@ func (s *session) confirm(ctx context.Context) error {
 	}
 	for s.verdict == nil {
 		if err := s.event(ctx); err != nil {
-			return err
+			return s.alone(err, d)
 		}
 	}
 	switch {
@@ -284,5 +287,19 @@ func (s *session) confirm(ctx context.Context) error {
 	case s.verdict.Code != 0 && s.Problems.Code() == fault.OK:
 		return fault.New(fault.Code(s.verdict.Code), "the sender's verdict: %s", fault.Code(s.verdict.Code))
 	}
+	return nil
+}
+
+// alone decides without the sender's verdict, after the connection was lost
+// with err: what was sealed is what is there, so there is nothing to ask. Where
+// files changed while they were read only the sender knows.
+func (s *session) alone(err error, result digest.Digest) error {
+	f := (*fault.Error)(nil)
+	lost := errors.As(err, &f) && f.Code == fault.Lost
+	sealed := tree.Entry{Type: tree.Directory, Dir: &tree.Dir{Digest: digest.Digest(s.seal.Digest)}, Perm: uint16(s.seal.Perm), Sec: s.seal.Sec, Nsec: s.seal.Nsec}
+	if !lost || s.Problems.Code() != fault.OK || s.summer.Root(&sealed) != result {
+		return err
+	}
+	s.Log.Warn("the sender left before its verdict; what it had sealed is what is here now", "digest", result.String())
 	return nil
 }

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -39,9 +40,14 @@ func (s *session) message(ctx context.Context) error {
 		}
 		return s.handle(b)
 	case <-ctx.Done():
+		return s.last(ctx)
 	}
-	// What came before the end of the connection counts: after the verdict
-	// a sender closes.
+}
+
+// last takes in a message that came before the end of the connection, which
+// counts all the same: after the verdict a sender closes. Without one it
+// returns why the session ends.
+func (s *session) last(ctx context.Context) error {
 	select {
 	case b, ok := <-s.incoming:
 		if ok {
@@ -173,7 +179,14 @@ func (s *session) scan(ctx context.Context) (err error) {
 	s.have, err = scan.Scan(ctx, s.handles, scan.Options{
 		Workers: s.Checkers,
 		Skip: func(in *tree.Dir, name []byte, _ dirfs.Dir) (bool, error) {
-			return in.Parent == nil && len(name) == len(tree.Reserved) && tree.IsReserved(string(name)), nil
+			return in.Parent == nil && name[0] == '.' && s.area.Canon.IsReserved(string(name)), nil
+		},
+		Enter: func(d *tree.Dir) error {
+			if s.source.Same(s.Here, d.Dev, d.Ino) {
+				// The sender's mistake: another one may come to the right place.
+				return &fault.Error{Code: fault.Path, Peer: true, Err: fmt.Errorf("the source lies in the destination, at %s, or is the same directory", report.Quote("/"+d.Path()))}
+			}
+			return nil
 		},
 		Flags:      s.flags,
 		Unexamined: tree.Unknown,

@@ -14,6 +14,11 @@ import (
 // describes and supplies everything unasked, and the seal comes last.
 func (s *session) stream(ctx context.Context) error {
 	s.Counters.Set(report.Transferring)
+	if removed, err := s.apply.Displaced(ctx); err != nil {
+		return err
+	} else if m := s.Policy.MaxDelete; m != nil && removed > *m {
+		return errTooMany(removed, *m)
+	}
 	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
 	for s.seal == nil || s.waiting > 0 {
 		if err := s.event(ctx); err != nil {
@@ -48,7 +53,7 @@ func (s *session) streamed(answered int, sections []wire.Section) error {
 		if sec.To == "" {
 			delete(s.dirs, sec.Dir) // it is complete
 		}
-		if err := admit(sec, g.depth); err != nil {
+		if err := admit(sec, g.depth, s.area.Canon); err != nil {
 			return err
 		}
 		if err := s.grow(g, sec.Entries); err != nil {

@@ -23,7 +23,7 @@ const (
 // room in the window, answers and the writers' outcomes come in.
 func (s *session) transfer(ctx context.Context) error {
 	for {
-		if err := s.feed(); err != nil {
+		if err := s.feed(ctx); err != nil {
 			return err
 		}
 		if s.waiting == 0 {
@@ -44,27 +44,27 @@ func (s *session) event(ctx context.Context) error {
 		}
 		return s.handle(b)
 	case <-s.results.ready:
-		return s.outcomes()
+		return s.outcomes(ctx)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return s.last(ctx)
 	}
 }
 
 // outcomes takes in what the workers have done.
-func (s *session) outcomes() error {
+func (s *session) outcomes(ctx context.Context) error {
 	for _, o := range s.results.take() {
 		if err := s.settle(o); err != nil {
 			return err
 		}
 	}
 	if s.apply.Full() {
-		return s.apply.Install()
+		return s.apply.Install(ctx)
 	}
 	return nil
 }
 
 // feed begins steps while there is room in the window.
-func (s *session) feed() error {
+func (s *session) feed(ctx context.Context) error {
 	var contents, digests []uint64
 	send := func(least int) error {
 		for _, w := range []struct {
@@ -82,7 +82,7 @@ func (s *session) feed() error {
 		return nil
 	}
 	for s.waiting < window {
-		t, err := s.begin()
+		t, err := s.begin(ctx)
 		if err != nil {
 			return err
 		}
@@ -112,13 +112,16 @@ func (s *session) ask(what wire.Wanted, ids []uint64) error {
 
 // begin begins steps until one wants something of the sender, and returns
 // what; nil when there are no more.
-func (s *session) begin() (*target, error) {
+func (s *session) begin(ctx context.Context) (*target, error) {
 	if n := len(s.refetch); n > 0 {
 		t := s.refetch[n-1]
 		s.refetch = s.refetch[:n-1]
 		return s.expect(t, wire.WantContent)
 	}
 	for s.next < len(s.plan.Steps) {
+		if ctx.Err() != nil { // there may be a million steps that want nothing
+			return nil, context.Cause(ctx)
+		}
 		step := s.plan.Steps[s.next]
 		s.next++
 		t, err := s.step(step)
@@ -129,13 +132,13 @@ func (s *session) begin() (*target, error) {
 	return nil, nil
 }
 
-// errNoDelete is why a directory does not make way.
-var errNoDelete = errors.New("it is not empty, and nothing shall be removed")
+// errNoDelete is why something of another type does not make way.
+var errNoDelete = errors.New("something of another type is there, and nothing shall be removed")
 
 // step begins one step and returns what it wants of the sender.
 func (s *session) step(step tree.Step) (*target, error) {
-	if s.Policy.NoDelete && step.Displaces() && step.Have.Dir != nil && len(step.Have.Dir.Entries) > 0 {
-		s.problem(step.Path(), "replace directory", errNoDelete)
+	if s.Policy.NoDelete && step.Displaces() {
+		s.problem(step.Path(), "replace", errNoDelete)
 		s.apply.Skip(step)
 		return nil, nil
 	}
@@ -145,10 +148,12 @@ func (s *session) step(step tree.Step) (*target, error) {
 	case tree.Point:
 		return nil, s.apply.Point(step)
 	case tree.Touch:
-		if s.apply.Touch(step) != nil {
-			step.Kind = tree.Fetch // it cannot be opened: sent whole
+		err := s.apply.Touch(step)
+		if errors.Is(err, apply.ErrUnopened) {
+			step.Kind = tree.Fetch
 			return s.fetch(step)
 		}
+		return nil, err
 	case tree.Fetch:
 		return s.fetch(step)
 	case tree.Verify:
@@ -303,9 +308,11 @@ func (s *session) compared(t *target) error {
 		return nil
 	}
 	t.step.Kind = tree.Touch
-	if s.apply.Touch(t.step) != nil {
+	err := s.apply.Touch(t.step)
+	if errors.Is(err, apply.ErrUnopened) {
 		t.step.Kind = tree.Fetch
 		s.refetch = append(s.refetch, t)
+		return nil
 	}
-	return nil
+	return err
 }

@@ -33,6 +33,9 @@ type Options struct {
 	// Skip says that an entry is left out altogether; nil for none. An
 	// error ends the scan. It is called by all workers.
 	Skip func(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error)
+	// Enter is called with every directory before it is read, by all workers;
+	// nil for none. An error ends the scan.
+	Enter func(*tree.Dir) error
 	// Visit is called with every directory when its entries are known, a
 	// parent before its children, by all workers; nil for none.
 	Visit func(*tree.Dir)
@@ -146,6 +149,11 @@ func (s *scanner) done(d *tree.Dir) {
 // read fills d, and closes it where it cannot be read. The error it returns
 // ends the scan.
 func (s *scanner) read(d *tree.Dir, l *lister) error {
+	if s.o.Enter != nil {
+		if err := s.o.Enter(d); err != nil {
+			return err
+		}
+	}
 	dir, err := s.handles.Acquire(d)
 	if err == nil {
 		l.reset(s, d, dir)

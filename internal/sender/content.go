@@ -70,6 +70,12 @@ func (s *session) failed(j *job, err error) {
 // description said.
 func (s *session) sent(j *job, m wire.Meta) {
 	s.Counters.Files.Add(1)
+	s.restate(j, m)
+}
+
+// restate notes what was told of a file last, which stands for what the
+// description said.
+func (s *session) restate(j *job, m wire.Meta) {
 	if j.entry.Size == m.Size && j.entry.MTime() == m.MTime && j.entry.Perm == m.Perm {
 		return
 	}
@@ -153,6 +159,7 @@ func (s *session) sendSum(ctx context.Context, j *job) error {
 		s.failed(j, err)
 		return nil
 	}
+	s.restate(j, sum.Meta)
 	s.desk.answered(1)
 	return s.conn.Write(wire.EncodeSums([]wire.Sum{sum}))
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -31,6 +32,7 @@ type Options struct {
 	Checkers  int  // directories read at once
 	// Above are the ids of destinations that the source lies in.
 	Above    [][]byte
+	Here     *wire.Location // of the source
 	Log      *slog.Logger
 	Counters *report.Counters
 	Problems *report.Problems
@@ -60,6 +62,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		visited: queue.New[*tree.Dir](),
 		desk:    newDesk(),
 		opened:  make(map[*large]bool),
+		canon:   peer.Destination.Canon.Tree(),
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
@@ -115,8 +118,10 @@ type session struct {
 	visited *queue.Queue[*tree.Dir] // directories to stream, while scanning
 	desk    *desk
 
-	root   tree.Entry   // set when it is scanned, before anything is answered
-	summer *tree.Summer // owned by describe, then by verdict
+	canon    tree.Canon   // what the receiver's file system holds
+	reserved atomic.Int32 // entries skipped for their name
+	root     tree.Entry   // set when it is scanned, before anything is answered
+	summer   *tree.Summer // owned by describe, then by verdict
 
 	mu     sync.Mutex // guards what follows, and changes of the tree
 	sealed bool       // the description is complete
@@ -185,6 +190,11 @@ func (s *session) seal() error {
 	s.summer.Sum(s.root.Dir)
 	d := s.root.Dir.Digest
 	seal.Counts = count(s.root.Dir)
+	seal.Counts.Opaque += uint64(s.reserved.Load())
+	if s.streams() {
+		s.Counters.TotalFiles.Store(int64(seal.Counts.Files))
+		s.Counters.TotalBytes.Store(int64(seal.Counts.Bytes))
+	}
 	s.result.Counts = seal.Counts
 	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
 	s.sealed = true
@@ -204,6 +214,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		// The receiver leaves alone what it has in that place.
 		Unexamined: tree.Opaque,
 		Skip:       s.skip,
+		Enter:      s.enter,
 		Visit:      visit,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
@@ -228,17 +239,30 @@ func (s *session) describedAs(t tree.Type) tree.Type {
 // skip leaves out the working directory of a receiver at the root, and ends
 // the session where the destination lies in the source.
 func (s *session) skip(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error) {
-	if len(name) != len(tree.Reserved) || !tree.IsReserved(string(name)) {
+	if name[0] != '.' || !s.canon.IsReserved(string(name)) {
 		return false, nil
 	}
 	if id := ReadID(at, string(name)); id != nil && subtle.ConstantTimeCompare(id, s.peer.Destination.Id) == 1 {
-		return false, fault.New(fault.Path, "the destination lies in the source, at %s, or is the same directory", report.Quote("/"+in.Path()))
+		return false, nested(in)
 	}
 	if in.Parent != nil {
 		return false, nil
 	}
+	s.reserved.Add(1)
 	s.Log.Warn("skipped an entry of the source that has the receiver's own name", "name", report.Quote(string(name)))
 	return true, nil
+}
+
+// enter ends the session where the destination is a directory of the source.
+func (s *session) enter(d *tree.Dir) error {
+	if s.peer.Location.Same(s.Here, d.Dev, d.Ino) {
+		return nested(d)
+	}
+	return nil
+}
+
+func nested(d *tree.Dir) error {
+	return fault.New(fault.Path, "the destination lies in the source, at %s, or is the same directory", report.Quote("/"+d.Path()))
 }
 
 // ReadID returns the id of the receiver whose working directory is name in

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"syscall"
 
+	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/supply"
@@ -145,6 +147,10 @@ func (s *session) jobs(what wire.Wanted, ids []uint64) ([]job, error) {
 			return nil, wire.Errorf("entry %d is wanted twice", id)
 		}
 		jobs[i] = job{id, what, dir, e}
+		if what == wire.WantContent {
+			s.Counters.TotalFiles.Add(1)
+			s.Counters.TotalBytes.Add(e.Size)
+		}
 	}
 	return jobs, nil
 }
@@ -160,10 +166,21 @@ func (s *session) finish(m *wire.Done) error {
 // problem tells both sides that an entry failed; answers is the want that
 // this answers, or 0.
 func (s *session) problem(path, op string, err error, answers uint64) {
-	p := report.Problem{Path: path, Operation: op, Cause: report.Cause(err), Vanished: errors.Is(err, fs.ErrNotExist) || errors.Is(err, supply.ErrChanged)}
+	p := report.Problem{Path: path, Operation: op, Cause: report.Cause(err), Vanished: vanished(err)}
 	s.Problems.Add(p)
 	m := &wire.Problem{Path: []byte(p.Path), Operation: p.Operation, Cause: p.Cause, Vanished: p.Vanished, Answers: answers}
 	if err := s.conn.Write(wire.Encode(m)); err != nil {
 		s.fail(fault.With(fault.Lost, wire.Fault(err)))
 	}
+}
+
+// vanished reports whether err says that something is not any more what it was
+// when it was scanned: nobody's fault, and no reason to keep what else goes.
+func vanished(err error) bool {
+	for _, gone := range []error{fs.ErrNotExist, supply.ErrChanged, dirfs.ErrReplaced, dirfs.ErrNotRegular, syscall.ELOOP, syscall.ENOTDIR} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
 }

@@ -199,7 +199,7 @@ func (a *Area) SyncRoot() error {
 func (a *Area) Empty() (bool, error) {
 	empty := true
 	err := a.root.Names(func(name []byte) bool {
-		empty = tree.IsReserved(string(name))
+		empty = a.Canon.IsReserved(string(name))
 		return empty
 	})
 	return empty, err

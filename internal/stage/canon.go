@@ -3,6 +3,7 @@ package stage
 import (
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -22,6 +23,11 @@ func (a *Area) probe() (c tree.Canon, err error) {
 	defer func() {
 		err = errors.Join(err, f.Close(), a.work.Remove(probeName))
 	}()
+	_, err = a.work.Stat(strings.ToUpper(probeName))
+	c.FoldsCase = err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return c, err
+	}
 	p := prober{f: f}
 	c.Granularity = p.granularity()
 	c.MinSec = p.furthest(-1<<40, -62135596800, -11644473600, -1<<31, 0)

@@ -9,14 +9,15 @@ import (
 
 // gate lets connections in: a bounded number, and each for a bounded time
 // until it is upgraded. When it is full the connection that has waited longest
-// without being upgraded goes, so that idle strays never keep anyone out.
+// without being admitted to a session goes, so that strays never keep anyone
+// out, whether they ask for an upgrade or not.
 type gate struct {
 	most   int
 	within time.Duration
 
 	mu      sync.Mutex // guards the following
 	inside  int
-	waiting list.List // of *visitor, not upgraded, the oldest in front
+	waiting list.List // of *visitor, not admitted, the oldest in front
 }
 
 // visitor is a connection that is inside the gate.
@@ -25,12 +26,12 @@ type visitor struct {
 	gate *gate
 
 	late    *time.Timer   // closes it; nothing that net/http does extends it
-	place   *list.Element // in gate.waiting, nil when upgraded; guarded by gate.mu
+	place   *list.Element // in gate.waiting, nil when admitted; guarded by gate.mu
 	outside bool          // guarded by gate.mu
 }
 
 // enter lets a connection in. It returns nil, with the connection closed, when
-// all others inside are upgraded.
+// all others inside are admitted.
 func (g *gate) enter(conn net.Conn) *visitor {
 	v := &visitor{Conn: conn, gate: g}
 	g.mu.Lock()
@@ -57,9 +58,14 @@ func (g *gate) enter(conn net.Conn) *visitor {
 	return v
 }
 
-// upgraded takes the time limit off the connection.
+// upgraded takes the time limit off the connection: from now on who handles it
+// bounds its time.
 func (v *visitor) upgraded() {
 	v.late.Stop() // too late: then it is closed, which its reader will notice
+}
+
+// admitted makes the connection one that stays.
+func (v *visitor) admitted() {
 	v.gate.mu.Lock()
 	defer v.gate.mu.Unlock()
 	v.unqueueLocked()

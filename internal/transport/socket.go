@@ -105,9 +105,15 @@ func newSocket(conn net.Conn, early []byte, client bool, opts Options) *socket {
 	return s
 }
 
-// Admit raises the limit of a message from 64 KiB to wire.MaxMessage: the
-// peer has shown who it is.
-func (s *socket) Admit() { s.limit.Store(wire.MaxMessage) }
+// Admit raises the limit of a message from 64 KiB to wire.MaxMessage, and makes
+// a server's connection one that does not have to go for others: the peer has
+// shown who it is.
+func (s *socket) Admit() {
+	s.limit.Store(wire.MaxMessage)
+	if v, ok := s.conn.(*visitor); ok {
+		v.admitted()
+	}
+}
 
 // Counters returns the bytes of data frames. Pings do not count, so that a
 // change means progress.

@@ -8,6 +8,7 @@ type Canon struct {
 	Granularity    uint32 // of times, in nanoseconds: 1 to 2,000,000,000
 	MinSec, MaxSec int64  // earliest and latest time that can be set
 	LinkTimes      bool   // whether the times of links can be set
+	FoldsCase      bool   // whether names that differ in letter case only are the same
 }
 
 // Exact is the canon of a file system that holds every time.

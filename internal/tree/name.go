@@ -48,6 +48,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// IsReserved reports whether name, at the root, is the receiver's own, in any
-// letter case: on a file system that folds case they are the same entry.
-func IsReserved(name string) bool { return strings.EqualFold(name, Reserved) }
+// IsReserved reports whether name, at the root, is the receiver's own. On a
+// file system that folds case it is that in any letter case.
+func (c Canon) IsReserved(name string) bool {
+	return name == Reserved || c.FoldsCase && strings.EqualFold(name, Reserved)
+}

@@ -52,8 +52,11 @@ func TestIsReserved(t *testing.T) {
 		".sync_directory":  false,
 		"":                 false,
 	} {
-		if got := tree.IsReserved(name); got != want {
-			t.Errorf("IsReserved(%q) = %v, want %v", name, got, want)
+		if got := (tree.Canon{FoldsCase: true}).IsReserved(name); got != want {
+			t.Errorf("IsReserved(%q) = %v where case folds, want %v", name, got, want)
+		}
+		if got, want := tree.Exact.IsReserved(name), name == tree.Reserved; got != want {
+			t.Errorf("IsReserved(%q) = %v where case counts, want %v", name, got, want)
 		}
 	}
 }

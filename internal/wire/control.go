@@ -1,11 +1,13 @@
 package wire
 
 import (
+	"bytes"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
@@ -92,6 +94,8 @@ func (m *Hello) check() string {
 		return "hello: program too long"
 	case len(m.Session) != idSize:
 		return "hello: session id"
+	case len(m.GetLocation().GetMachine()) > maxSecret:
+		return "hello: location"
 	case len(m.Nonce) > maxSecret || len(m.Proof) > maxSecret:
 		return "hello: authentication too long"
 	case (m.Role == Role_RECEIVER) != (m.Destination != nil):
@@ -100,6 +104,13 @@ func (m *Hello) check() string {
 		return m.Destination.check()
 	}
 	return ""
+}
+
+// Same reports whether a directory with the given identity on this machine is
+// the one that the peer works in.
+func (m *Location) Same(here *Location, dev, ino uint64) bool {
+	return len(here.GetMachine()) > 0 && bytes.Equal(m.GetMachine(), here.GetMachine()) &&
+		ino != 0 && m.Device == dev && m.Inode == ino
 }
 
 func (m *Destination) check() string {
@@ -114,12 +125,12 @@ func (m *Destination) check() string {
 
 // Tree returns the canon as package tree has it.
 func (m *Canon) Tree() tree.Canon {
-	return tree.Canon{Granularity: m.GetGranularity(), MinSec: m.GetMinSec(), MaxSec: m.GetMaxSec(), LinkTimes: m.GetLinkTimes()}
+	return tree.Canon{Granularity: m.GetGranularity(), MinSec: m.GetMinSec(), MaxSec: m.GetMaxSec(), LinkTimes: m.GetLinkTimes(), FoldsCase: m.GetFoldsCase()}
 }
 
 // NewCanon returns c as a Hello carries it.
 func NewCanon(c tree.Canon) *Canon {
-	return &Canon{Granularity: c.Granularity, MinSec: c.MinSec, MaxSec: c.MaxSec, LinkTimes: c.LinkTimes}
+	return &Canon{Granularity: c.Granularity, MinSec: c.MinSec, MaxSec: c.MaxSec, LinkTimes: c.LinkTimes, FoldsCase: c.FoldsCase}
 }
 
 func (m *Seal) check() string {
@@ -143,7 +154,7 @@ func (m *Problem) check() string {
 
 func (m *Done) check() string {
 	switch {
-	case m.Code > 255:
+	case m.Code > 255 || !fault.Code(m.Code).Known():
 		return "done: code"
 	case len(m.Digest) != digest.Size:
 		return "done: digest"
@@ -155,7 +166,7 @@ func (m *Done) check() string {
 
 func (m *Verdict) check() string {
 	switch {
-	case m.Code > 255:
+	case m.Code > 255 || !fault.Code(m.Code).Known():
 		return "verdict: code"
 	case len(m.Digest) != digest.Size:
 		return "verdict: digest"

@@ -87,6 +87,7 @@ type Hello struct {
 	Checksum      bool                   `protobuf:"varint,9,opt,name=checksum,proto3" json:"checksum,omitempty"`       // compare all content; either side may ask
 	Policy        *Policy                `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`           // for the destination; the stricter of both wins
 	Destination   *Destination           `protobuf:"bytes,11,opt,name=destination,proto3" json:"destination,omitempty"` // receiver only
+	Location      *Location              `protobuf:"bytes,12,opt,name=location,proto3" json:"location,omitempty"`       // of the directory
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +199,76 @@ func (x *Hello) GetDestination() *Destination {
 	return nil
 }
 
+func (x *Hello) GetLocation() *Location {
+	if x != nil {
+		return x.Location
+	}
+	return nil
+}
+
+// Location says which directory of which machine a side works in, so that two
+// that are the same, or one in the other, are found also through mounts and
+// whatever user runs either side. Directories of other machines never match.
+type Location struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Machine       []byte                 `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"` // digest of the running system's boot id; empty: not known
+	Device        uint64                 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"`
+	Inode         uint64                 `protobuf:"varint,3,opt,name=inode,proto3" json:"inode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Location) Reset() {
+	*x = Location{}
+	mi := &file_control_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Location) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Location) ProtoMessage() {}
+
+func (x *Location) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Location.ProtoReflect.Descriptor instead.
+func (*Location) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Location) GetMachine() []byte {
+	if x != nil {
+		return x.Machine
+	}
+	return nil
+}
+
+func (x *Location) GetDevice() uint64 {
+	if x != nil {
+		return x.Device
+	}
+	return 0
+}
+
+func (x *Location) GetInode() uint64 {
+	if x != nil {
+		return x.Inode
+	}
+	return 0
+}
+
 // Policy bounds what may be done to the destination.
 type Policy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -210,7 +281,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_control_proto_msgTypes[1]
+	mi := &file_control_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -222,7 +293,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[1]
+	mi := &file_control_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -235,7 +306,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{1}
+	return file_control_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Policy) GetMaxDelete() uint64 {
@@ -271,7 +342,7 @@ type Destination struct {
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_control_proto_msgTypes[2]
+	mi := &file_control_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +354,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[2]
+	mi := &file_control_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +367,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{2}
+	return file_control_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Destination) GetId() []byte {
@@ -327,13 +398,14 @@ type Canon struct {
 	MinSec        int64                  `protobuf:"zigzag64,2,opt,name=min_sec,json=minSec,proto3" json:"min_sec,omitempty"`        // earliest time
 	MaxSec        int64                  `protobuf:"zigzag64,3,opt,name=max_sec,json=maxSec,proto3" json:"max_sec,omitempty"`        // latest time
 	LinkTimes     bool                   `protobuf:"varint,4,opt,name=link_times,json=linkTimes,proto3" json:"link_times,omitempty"` // links have times that can be set
+	FoldsCase     bool                   `protobuf:"varint,5,opt,name=folds_case,json=foldsCase,proto3" json:"folds_case,omitempty"` // names that differ in letter case only are the same
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Canon) Reset() {
 	*x = Canon{}
-	mi := &file_control_proto_msgTypes[3]
+	mi := &file_control_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +417,7 @@ func (x *Canon) String() string {
 func (*Canon) ProtoMessage() {}
 
 func (x *Canon) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[3]
+	mi := &file_control_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +430,7 @@ func (x *Canon) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canon.ProtoReflect.Descriptor instead.
 func (*Canon) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{3}
+	return file_control_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Canon) GetGranularity() uint32 {
@@ -389,6 +461,13 @@ func (x *Canon) GetLinkTimes() bool {
 	return false
 }
 
+func (x *Canon) GetFoldsCase() bool {
+	if x != nil {
+		return x.FoldsCase
+	}
+	return false
+}
+
 // Seal describes the whole source. Sender → receiver.
 type Seal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -404,7 +483,7 @@ type Seal struct {
 
 func (x *Seal) Reset() {
 	*x = Seal{}
-	mi := &file_control_proto_msgTypes[4]
+	mi := &file_control_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +495,7 @@ func (x *Seal) String() string {
 func (*Seal) ProtoMessage() {}
 
 func (x *Seal) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[4]
+	mi := &file_control_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +508,7 @@ func (x *Seal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seal.ProtoReflect.Descriptor instead.
 func (*Seal) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{4}
+	return file_control_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Seal) GetPerm() uint32 {
@@ -487,7 +566,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +578,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +591,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{5}
+	return file_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Counts) GetFiles() uint64 {
@@ -564,7 +643,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +655,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +668,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{6}
+	return file_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Problem) GetPath() []byte {
@@ -639,7 +718,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +730,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +743,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{7}
+	return file_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Done) GetCode() uint32 {
@@ -702,7 +781,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +793,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +806,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{8}
+	return file_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Changes) GetCreated() uint64 {
@@ -783,7 +862,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +874,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +887,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{9}
+	return file_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Verdict) GetCode() uint32 {
@@ -829,7 +908,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xfb\x02\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xb3\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -843,7 +922,12 @@ const file_control_proto_rawDesc = "" +
 	"\bchecksum\x18\t \x01(\bR\bchecksum\x120\n" +
 	"\x06policy\x18\n" +
 	" \x01(\v2\x18.syncdirectory.v1.PolicyR\x06policy\x12?\n" +
-	"\vdestination\x18\v \x01(\v2\x1d.syncdirectory.v1.DestinationR\vdestination\"y\n" +
+	"\vdestination\x18\v \x01(\v2\x1d.syncdirectory.v1.DestinationR\vdestination\x126\n" +
+	"\blocation\x18\f \x01(\v2\x1a.syncdirectory.v1.LocationR\blocation\"R\n" +
+	"\bLocation\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\fR\amachine\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\x04R\x06device\x12\x14\n" +
+	"\x05inode\x18\x03 \x01(\x04R\x05inode\"y\n" +
 	"\x06Policy\x12\"\n" +
 	"\n" +
 	"max_delete\x18\x01 \x01(\x04H\x00R\tmaxDelete\x88\x01\x01\x12\x1b\n" +
@@ -854,13 +938,15 @@ const file_control_proto_rawDesc = "" +
 	"\vDestination\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05empty\x18\x02 \x01(\bR\x05empty\x12-\n" +
-	"\x05canon\x18\x03 \x01(\v2\x17.syncdirectory.v1.CanonR\x05canon\"z\n" +
+	"\x05canon\x18\x03 \x01(\v2\x17.syncdirectory.v1.CanonR\x05canon\"\x99\x01\n" +
 	"\x05Canon\x12 \n" +
 	"\vgranularity\x18\x01 \x01(\rR\vgranularity\x12\x17\n" +
 	"\amin_sec\x18\x02 \x01(\x12R\x06minSec\x12\x17\n" +
 	"\amax_sec\x18\x03 \x01(\x12R\x06maxSec\x12\x1d\n" +
 	"\n" +
-	"link_times\x18\x04 \x01(\bR\tlinkTimes\"\xaa\x01\n" +
+	"link_times\x18\x04 \x01(\bR\tlinkTimes\x12\x1d\n" +
+	"\n" +
+	"folds_case\x18\x05 \x01(\bR\tfoldsCase\"\xaa\x01\n" +
 	"\x04Seal\x12\x12\n" +
 	"\x04perm\x18\x01 \x01(\rR\x04perm\x12\x10\n" +
 	"\x03sec\x18\x02 \x01(\x12R\x03sec\x12\x12\n" +
@@ -915,32 +1001,34 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_control_proto_goTypes = []any{
 	(Role)(0),           // 0: syncdirectory.v1.Role
 	(*Hello)(nil),       // 1: syncdirectory.v1.Hello
-	(*Policy)(nil),      // 2: syncdirectory.v1.Policy
-	(*Destination)(nil), // 3: syncdirectory.v1.Destination
-	(*Canon)(nil),       // 4: syncdirectory.v1.Canon
-	(*Seal)(nil),        // 5: syncdirectory.v1.Seal
-	(*Counts)(nil),      // 6: syncdirectory.v1.Counts
-	(*Problem)(nil),     // 7: syncdirectory.v1.Problem
-	(*Done)(nil),        // 8: syncdirectory.v1.Done
-	(*Changes)(nil),     // 9: syncdirectory.v1.Changes
-	(*Verdict)(nil),     // 10: syncdirectory.v1.Verdict
+	(*Location)(nil),    // 2: syncdirectory.v1.Location
+	(*Policy)(nil),      // 3: syncdirectory.v1.Policy
+	(*Destination)(nil), // 4: syncdirectory.v1.Destination
+	(*Canon)(nil),       // 5: syncdirectory.v1.Canon
+	(*Seal)(nil),        // 6: syncdirectory.v1.Seal
+	(*Counts)(nil),      // 7: syncdirectory.v1.Counts
+	(*Problem)(nil),     // 8: syncdirectory.v1.Problem
+	(*Done)(nil),        // 9: syncdirectory.v1.Done
+	(*Changes)(nil),     // 10: syncdirectory.v1.Changes
+	(*Verdict)(nil),     // 11: syncdirectory.v1.Verdict
 }
 var file_control_proto_depIdxs = []int32{
-	0, // 0: syncdirectory.v1.Hello.role:type_name -> syncdirectory.v1.Role
-	2, // 1: syncdirectory.v1.Hello.policy:type_name -> syncdirectory.v1.Policy
-	3, // 2: syncdirectory.v1.Hello.destination:type_name -> syncdirectory.v1.Destination
-	4, // 3: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
-	6, // 4: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
-	9, // 5: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: syncdirectory.v1.Hello.role:type_name -> syncdirectory.v1.Role
+	3,  // 1: syncdirectory.v1.Hello.policy:type_name -> syncdirectory.v1.Policy
+	4,  // 2: syncdirectory.v1.Hello.destination:type_name -> syncdirectory.v1.Destination
+	2,  // 3: syncdirectory.v1.Hello.location:type_name -> syncdirectory.v1.Location
+	5,  // 4: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
+	7,  // 5: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
+	10, // 6: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -948,14 +1036,14 @@ func file_control_proto_init() {
 	if File_control_proto != nil {
 		return
 	}
-	file_control_proto_msgTypes[1].OneofWrappers = []any{}
+	file_control_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
