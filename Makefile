@@ -1,38 +1,22 @@
-# Targets for people; .ci/run calls "make setup test".
+# Short names for what scripts/ does.
 GO ?= go
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build demo test check fmt lint race bench fuzz cover proto vuln setup
+.PHONY: build demo test fmt lint bench fuzz proto vuln
 
 build:
 	$(GO) build -o bin/sync-directory ./cmd/sync-directory
 
-# demo mirrors a real directory, the Go source, over a real WebSocket.
-demo: build
+demo:
 	./scripts/demo
 
-# setup installs what the tests compare with. Without it they say what they
-# skip.
-setup:
-	./scripts/setup
-
-# test is all that must pass.
-test: lint
-	$(GO) test -count=1 ./...
-	$(GO) test -count=1 -race -short ./...
-	./scripts/unprivileged
+test:
+	./scripts/test
 
 fmt:
 	gofmt -w .
 
 lint:
-	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
-	GOOS=linux $(GO) vet ./...
-	GOOS=windows $(GO) vet ./...
-	GOOS=darwin $(GO) vet ./...
-	GOOS=js GOARCH=wasm $(GO) vet ./internal/sender ./internal/wire ./internal/tree
-	$(GO) run $(STATICCHECK) ./...
+	./scripts/lint
 
 # bench times the hot pieces.
 bench:
@@ -42,13 +26,10 @@ bench:
 fuzz:
 	./scripts/fuzz 60s
 
-cover:
-	$(GO) test -count=1 -coverpkg ./internal/... -coverprofile cover.out ./... && $(GO) tool cover -func cover.out | tail -1
-
 # proto makes control.pb.go again, with protoc and protoc-gen-go v1.36.12.
 proto:
 	$(GO) generate ./internal/wire
 
 # vuln needs the vulnerability database, which not every machine reaches.
 vuln:
-	$(GO) run $(GOVULNCHECK) ./...
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

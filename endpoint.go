@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -60,6 +61,7 @@ func newHello(role wire.Role, o Options) *wire.Hello {
 		Program:    "sync-directory " + Version,
 		Session:    session,
 		Checksum:   o.Checksum,
+		Progress:   o.Timeout > 0,
 		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty},
 	}
 }
@@ -72,10 +74,15 @@ func carry(ctx context.Context, e endpoint, conn wire.Conn, mine, peer *wire.Hel
 	o.Log.Debug("session begins", "peer", report.Clip(peer.Program, 100), "role", peer.Role.String())
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := watch(ctx, cancel, o)
+	var telling sync.WaitGroup
+	if peer.Progress {
+		telling.Go(func() { tell(ctx, conn, o) })
+	}
 	start := time.Now()
 	err := e.session(ctx, conn, mine, peer, r)
 	stop()
 	cancel(nil)
+	telling.Wait()
 	r.result.ByContent = mine.Checksum || peer.Checksum
 	r.result.Elapsed = time.Since(start)
 	r.result.Sent, r.result.Received = conn.Counters()
@@ -89,6 +96,32 @@ func carry(ctx context.Context, e endpoint, conn wire.Conn, mine, peer *wire.Hel
 	}
 	o.Log.Debug("session ended", "code", r.result.Code.String(), "elapsed", r.result.Elapsed)
 	return r.result, err
+}
+
+// tellEvery is how often a peer that waits with a timeout hears that work goes
+// on here.
+const tellEvery = time.Second
+
+// tell tells the peer that work goes on, while it does, until ctx ends.
+func tell(ctx context.Context, conn wire.Conn, o Options) {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for last := int64(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		// What the peer tells is no work of ours: it would come back for ever.
+		sum := o.Counters.Sum() - o.Counters.Peer.Load()
+		if sum == last {
+			continue
+		}
+		last = sum
+		if conn.Write(wire.Encode(new(wire.Progress))) != nil {
+			return // the session finds out why
+		}
+	}
 }
 
 // watch cancels a session in which nothing moves for o.Timeout, and returns

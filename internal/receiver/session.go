@@ -94,6 +94,9 @@ func (s *session) control(t wire.Type, body []byte) error {
 		return s.listing(body)
 	case wire.TypeSums:
 		return s.sums(body)
+	case wire.TypeProgress:
+		s.Counters.Peer.Add(1)
+		return nil
 	case wire.TypeSeal, wire.TypeProblem, wire.TypeVerdict:
 		m, err := wire.Decode(t, body)
 		if err != nil {

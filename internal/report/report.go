@@ -41,6 +41,7 @@ type Counters struct {
 	TotalFiles atomic.Int64 // to be transferred, once planned
 	TotalBytes atomic.Int64
 	Removed    atomic.Int64
+	Peer       atomic.Int64 // times that the other side said that it works
 }
 
 // Set makes p the phase.
@@ -133,5 +134,5 @@ func Cause(err error) string {
 
 // Sum returns a number that grows with every step forward.
 func (c *Counters) Sum() int64 {
-	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load()
+	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load() + c.Peer.Load()
 }

@@ -43,6 +43,9 @@ func (s *session) handle(message []byte) error {
 		return s.ask(body)
 	case wire.TypeWant:
 		return s.want(body)
+	case wire.TypeProgress:
+		s.Counters.Peer.Add(1)
+		return nil
 	case wire.TypeProblem, wire.TypeDone:
 		m, err := wire.Decode(t, body)
 		if err != nil {

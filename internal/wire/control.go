@@ -40,6 +40,8 @@ func Encode(m proto.Message) *Buffer {
 		return encodeControl(TypeDone, m)
 	case *Verdict:
 		return encodeControl(TypeVerdict, m)
+	case *Progress:
+		return encodeControl(TypeProgress, m)
 	}
 	panic("wire: not a control message")
 }
@@ -72,6 +74,8 @@ func Decode(t Type, body []byte) (proto.Message, error) {
 		m = new(Done)
 	case TypeVerdict:
 		m = new(Verdict)
+	case TypeProgress:
+		m = new(Progress)
 	default:
 		return nil, Errorf("unknown message type %d", t)
 	}
@@ -132,6 +136,8 @@ func (m *Canon) Tree() tree.Canon {
 func NewCanon(c tree.Canon) *Canon {
 	return &Canon{Granularity: c.Granularity, MinSec: c.MinSec, MaxSec: c.MaxSec, LinkTimes: c.LinkTimes, FoldsCase: c.FoldsCase}
 }
+
+func (m *Progress) check() string { return "" }
 
 func (m *Seal) check() string {
 	switch {

@@ -88,6 +88,7 @@ type Hello struct {
 	Policy        *Policy                `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`           // for the destination; the stricter of both wins
 	Destination   *Destination           `protobuf:"bytes,11,opt,name=destination,proto3" json:"destination,omitempty"` // receiver only
 	Location      *Location              `protobuf:"bytes,12,opt,name=location,proto3" json:"location,omitempty"`       // of the directory
+	Progress      bool                   `protobuf:"varint,13,opt,name=progress,proto3" json:"progress,omitempty"`      // wants to hear, about every second, that work goes on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -204,6 +205,13 @@ func (x *Hello) GetLocation() *Location {
 		return x.Location
 	}
 	return nil
+}
+
+func (x *Hello) GetProgress() bool {
+	if x != nil {
+		return x.Progress
+	}
+	return false
 }
 
 // Location says which directory of which machine a side works in, so that two
@@ -851,6 +859,44 @@ func (x *Changes) GetKept() uint64 {
 	return 0
 }
 
+// Progress says that work goes on that sends nothing else: a scan, a
+// comparison, removals. Both ways, at any time, to a peer that asked for it.
+type Progress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{10}
+}
+
 // Verdict ends a session. Sender → receiver.
 type Verdict struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -862,7 +908,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +920,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +933,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{10}
+	return file_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Verdict) GetCode() uint32 {
@@ -908,7 +954,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xb3\x03\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xcf\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -923,7 +969,8 @@ const file_control_proto_rawDesc = "" +
 	"\x06policy\x18\n" +
 	" \x01(\v2\x18.syncdirectory.v1.PolicyR\x06policy\x12?\n" +
 	"\vdestination\x18\v \x01(\v2\x1d.syncdirectory.v1.DestinationR\vdestination\x126\n" +
-	"\blocation\x18\f \x01(\v2\x1a.syncdirectory.v1.LocationR\blocation\"R\n" +
+	"\blocation\x18\f \x01(\v2\x1a.syncdirectory.v1.LocationR\blocation\x12\x1a\n" +
+	"\bprogress\x18\r \x01(\bR\bprogress\"R\n" +
 	"\bLocation\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\fR\amachine\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\x04R\x06device\x12\x14\n" +
@@ -978,7 +1025,9 @@ const file_control_proto_rawDesc = "" +
 	"\atouched\x18\x03 \x01(\x04R\atouched\x12\x18\n" +
 	"\aremoved\x18\x04 \x01(\x04R\aremoved\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x12\n" +
-	"\x04kept\x18\x06 \x01(\x04R\x04kept\"5\n" +
+	"\x04kept\x18\x06 \x01(\x04R\x04kept\"\n" +
+	"\n" +
+	"\bProgress\"5\n" +
 	"\aVerdict\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest*6\n" +
@@ -1001,7 +1050,7 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_control_proto_goTypes = []any{
 	(Role)(0),           // 0: syncdirectory.v1.Role
 	(*Hello)(nil),       // 1: syncdirectory.v1.Hello
@@ -1014,7 +1063,8 @@ var file_control_proto_goTypes = []any{
 	(*Problem)(nil),     // 8: syncdirectory.v1.Problem
 	(*Done)(nil),        // 9: syncdirectory.v1.Done
 	(*Changes)(nil),     // 10: syncdirectory.v1.Changes
-	(*Verdict)(nil),     // 11: syncdirectory.v1.Verdict
+	(*Progress)(nil),    // 11: syncdirectory.v1.Progress
+	(*Verdict)(nil),     // 12: syncdirectory.v1.Verdict
 }
 var file_control_proto_depIdxs = []int32{
 	0,  // 0: syncdirectory.v1.Hello.role:type_name -> syncdirectory.v1.Role
@@ -1043,7 +1093,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

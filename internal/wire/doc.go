@@ -24,6 +24,7 @@
 //	sender ← receiver   Problem …        entries that could not be written or removed
 //	sender ← receiver   Done             digest of the result, counts, outcome
 //	sender → receiver   Verdict          digest of what was sent, outcome; then close
+//	both ways           Progress         at any time, if the peer's Hello asks for it
 //
 // A receiver whose directory is empty says so in its Hello (empty). The sender
 // then streams without being asked: Listing messages in the order of the scan,
@@ -58,7 +59,7 @@
 //	…        body
 //
 // Control messages are Protocol Buffers (control.proto): Hello, Seal, Problem,
-// Done, Verdict. Fields unknown to a reader are ignored, so that
+// Done, Verdict, Progress. Fields unknown to a reader are ignored, so that
 // they can grow. The bodies that come by the million are laid out by hand.
 // uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
 // form; name is uvarint length and bytes; a digest is 32 bytes (see package

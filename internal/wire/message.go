@@ -10,18 +10,19 @@ type Type byte
 // The types of messages. Numbers are never used again for anything else;
 // 16 to 31 are kept for what doc.go names.
 const (
-	TypeHello   Type = 1  // control, both ways
-	TypeSeal    Type = 3  // control, sender → receiver
-	TypeAsk     Type = 4  // receiver → sender
-	TypeListing Type = 5  // sender → receiver
-	TypeWant    Type = 6  // receiver → sender
-	TypePack    Type = 7  // sender → receiver
-	TypeChunk   Type = 8  // sender → receiver
-	TypeEnd     Type = 9  // sender → receiver
-	TypeSums    Type = 10 // sender → receiver
-	TypeProblem Type = 11 // control, both ways
-	TypeDone    Type = 12 // control, receiver → sender
-	TypeVerdict Type = 13 // control, sender → receiver
+	TypeHello    Type = 1  // control, both ways
+	TypeSeal     Type = 3  // control, sender → receiver
+	TypeAsk      Type = 4  // receiver → sender
+	TypeListing  Type = 5  // sender → receiver
+	TypeWant     Type = 6  // receiver → sender
+	TypePack     Type = 7  // sender → receiver
+	TypeChunk    Type = 8  // sender → receiver
+	TypeEnd      Type = 9  // sender → receiver
+	TypeSums     Type = 10 // sender → receiver
+	TypeProblem  Type = 11 // control, both ways
+	TypeDone     Type = 12 // control, receiver → sender
+	TypeVerdict  Type = 13 // control, sender → receiver
+	TypeProgress Type = 14 // control, both ways
 )
 
 const (
