@@ -178,10 +178,10 @@ func (t *taker) hello() (*wire.Hello, error) {
 func (t *taker) session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, r *run) error {
 	handles := dirfs.NewHandles(t.root, dirfs.DefaultHandles())
 	defer handles.Close()
-	result, err := receiver.Run(ctx, conn, peer, t.area, handles, mine.Destination.Empty, receiver.Options{
+	d := receiver.Destination{Area: t.area, Handles: handles, Empty: mine.Destination.Empty, Here: mine.Location}
+	result, err := receiver.Run(ctx, conn, peer, d, receiver.Options{
 		Policy:    receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty},
 		Checksum:  t.Checksum,
-		Here:      mine.Location,
 		Transfers: t.Transfers,
 		Checkers:  t.Checkers,
 		Log:       t.Log,

@@ -20,7 +20,6 @@ package apply
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"syscall"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -34,7 +33,6 @@ import (
 type Applier struct {
 	Area    *stage.Area
 	Handles *dirfs.Handles // of the destination
-	Log     *slog.Logger
 	// Problem is told what failed.
 	Problem func(path, operation string, err error)
 	// Changes counts what was done.
@@ -61,9 +59,9 @@ type waiting struct {
 }
 
 // New returns an Applier that has done nothing.
-func New(area *stage.Area, handles *dirfs.Handles, log *slog.Logger, problem func(path, operation string, err error)) *Applier {
+func New(area *stage.Area, handles *dirfs.Handles, problem func(path, operation string, err error)) *Applier {
 	return &Applier{
-		Area: area, Handles: handles, Log: log, Problem: problem,
+		Area: area, Handles: handles, Problem: problem,
 		fresh: make(map[*tree.Dir]bool),
 		lost:  make(map[*tree.Dir]bool),
 		stale: make(map[*tree.Dir]*tree.Entry),

@@ -90,7 +90,7 @@ func mirror(t testing.TB, from, to string, portable bool, before func(dirfs.Call
 		_, serr = sender.Run(ctx, a, hello, h, sender.Options{Links: true, Transfers: 1, Checkers: 1, Log: quiet, Counters: new(report.Counters), Problems: sent})
 	})
 	h := dirfs.NewHandles(root, 8)
-	_, err = receiver.Run(ctx, b, &wire.Hello{Role: wire.Role_SENDER}, area, h, empty, receiver.Options{Transfers: 1, Checkers: 1, Log: quiet, Counters: new(report.Counters), Problems: got})
+	_, err = receiver.Run(ctx, b, &wire.Hello{Role: wire.Role_SENDER}, receiver.Destination{Area: area, Handles: h, Empty: empty}, receiver.Options{Transfers: 1, Checkers: 1, Log: quiet, Counters: new(report.Counters), Problems: got})
 	wg.Wait()
 	h.Close()
 	if !area.Gone() {

@@ -142,12 +142,13 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
-	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for so long (default: wait)")
-	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within that")
+	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D` (default: wait)")
+	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within `D`")
 
 	p.StringVar(&f.logLevel, "log-level", "warn", "log from `LEVEL` on: debug, info, warn, error")
-	p.StringVar(&f.logFormat, "log-format", "text", "log as text or json")
+	p.StringVar(&f.logFormat, "log-format", "text", "log in `FORMAT`: text or json")
 	p.StringVar(&f.logFile, "log-file", "", "log to `FILE` instead of standard error")
+	p.BoolP("version", "V", false, "print the version")
 	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong")
 	p.BoolVarP(&f.alwaysProgress, "progress", "P", false, "show progress also where standard error is no terminal")
 }

@@ -27,10 +27,9 @@ import (
 // Options say how the destination is treated and how much is done at once.
 type Options struct {
 	Policy    Policy
-	Checksum  bool           // compare all content
-	Transfers int            // files written at once
-	Checkers  int            // directories read, and files compared, at once
-	Here      *wire.Location // of the destination
+	Checksum  bool // compare all content
+	Transfers int  // files written at once
+	Checkers  int  // directories read, and files compared, at once
 	Log       *slog.Logger
 	Counters  *report.Counters
 	Problems  *report.Problems
@@ -66,18 +65,25 @@ type Result struct {
 	Verified uint64 // files whose content was compared without need to fetch
 }
 
-// Run takes the directory of the sender that sent peer into the destination
-// whose working directory and handles are given. It returns when the session
-// is over and everything that it started has ended; the connection is closed
-// then, with the reason. The working directory is gone after success. The
-// code of the run is that of the error, or of the problems where that is nil.
-func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area, handles *dirfs.Handles, empty bool, o Options) (Result, error) {
+// Destination is the directory that a session makes equal to the source.
+type Destination struct {
+	Area    *stage.Area    // its working directory
+	Handles *dirfs.Handles // of its directories
+	Empty   bool           // it holds nothing, and its Hello said so
+	Here    *wire.Location // where it is
+}
+
+// Run takes the directory of the sender that sent peer into d. It returns when
+// the session is over and everything that it started has ended; the connection
+// is closed then, with the reason. The working directory is gone after success.
+// The code of the run is that of the error, or of the problems where that is
+// nil.
+func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, d Destination, o Options) (Result, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	o.Policy = o.Policy.Stricter(peer.Policy)
 	o.Checksum = o.Checksum || peer.Checksum
-	s := newSession(conn, area, handles, fail, o)
-	s.source = peer.Location
+	s := newSession(conn, peer, d, fail, o)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
@@ -88,37 +94,44 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, area *stage.Area
 			<-closed
 		}
 	}()
+	err := s.withWorkers(ctx, func() error { return s.run(ctx, d.Empty) })
+	if err == nil {
+		return s.result, nil
+	}
+	if fault.Of(err, fault.Interrupted) == fault.Path && !s.area.Gone() {
+		// This directory is no destination for that source, so nothing that
+		// came is of use: it may even lie in the source now.
+		ctx := context.WithoutCancel(ctx)
+		err = errors.Join(err, s.apply.Clear(ctx, s.area.Files, func() {}))
+	}
+	return s.result, fault.With(fault.Interrupted, err)
+}
+
+// withWorkers calls f while all that works for it is there, closes the
+// connection with what f returns, and waits until everything has ended.
+func (s *session) withWorkers(ctx context.Context, f func() error) error {
 	var wg sync.WaitGroup
 	wg.Go(s.read)
-	for range max(1, o.Transfers) {
+	for range max(1, s.Transfers) {
 		wg.Go(s.write)
 	}
-	for range max(1, o.Checkers) {
+	for range max(1, s.Checkers) {
 		wg.Go(s.hash)
 	}
-	err := s.run(ctx, empty)
+	err := f()
 	if err != nil {
-		fail(wire.Fault(err))
+		s.fail(wire.Fault(err))
 		err = context.Cause(ctx) // the first one counts
 	}
 	close(s.content)
 	s.hashes.Close()
-	s.over.Do(func() { close(s.ended) })
-	wire.CloseWith(conn, fault.With(fault.Interrupted, err))
+	close(s.ended)
+	wire.CloseWith(s.conn, fault.With(fault.Interrupted, err))
 	wg.Wait()
 	for _, t := range s.targets { // of a session that ended early
 		t.void(s)
 	}
-	if err == nil {
-		return s.result, nil
-	}
-	if fault.Of(err, fault.Interrupted) == fault.Path && !area.Gone() {
-		// This directory is no destination for that source, so nothing that
-		// came is of use: it may even lie in the source now.
-		ctx := context.WithoutCancel(ctx)
-		err = errors.Join(err, s.apply.Clear(ctx, area.Files, func() {}))
-	}
-	return s.result, fault.With(fault.Interrupted, err)
+	return err
 }
 
 // session is the state of one session. All but what is named otherwise is
@@ -132,15 +145,15 @@ type session struct {
 	summer  *tree.Summer
 	apply   *apply.Applier
 
-	source     *wire.Location
-	have, want tree.Entry // the roots
+	here       *wire.Location // where the destination is
+	source     *wire.Location // where the source is
+	have, want tree.Entry     // the roots
 	index      *tree.Index
 	seal       *wire.Seal
 
 	incoming chan *wire.Buffer // from read
 	content  chan *wire.Buffer // to write: Pack, Chunk, End
-	over     sync.Once
-	ended    chan struct{} // run has ended: read need not hand over any more
+	ended    chan struct{}     // run has ended: read need not hand over any more
 
 	hashes  *queue.Queue[*target] // to hash
 	results *inbox                // from write and hash
@@ -162,14 +175,16 @@ type session struct {
 	streaming bool
 }
 
-func newSession(conn wire.Conn, area *stage.Area, handles *dirfs.Handles, fail context.CancelCauseFunc, o Options) *session {
+func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.CancelCauseFunc, o Options) *session {
 	s := &session{
 		Options: o,
 		conn:    conn,
-		area:    area,
-		handles: handles,
+		area:    d.Area,
+		handles: d.Handles,
+		here:    d.Here,
+		source:  peer.Location,
 		fail:    fail,
-		summer:  tree.NewSummer(area.Canon),
+		summer:  tree.NewSummer(d.Area.Canon),
 		// Without room: when read finds the connection's end, everything
 		// before it was taken in, the verdict above all.
 		incoming: make(chan *wire.Buffer),
@@ -181,7 +196,7 @@ func newSession(conn wire.Conn, area *stage.Area, handles *dirfs.Handles, fail c
 		lost:     make(map[*tree.Dir]bool),
 		plan:     new(tree.Plan),
 	}
-	s.apply = apply.New(area, handles, o.Log, s.problem)
+	s.apply = apply.New(d.Area, d.Handles, s.problem)
 	s.want = tree.Entry{Type: tree.Directory, Dir: new(tree.Dir)}
 	s.index = tree.NewIndex(&s.want)
 	return s

@@ -68,7 +68,7 @@ func options() receiver.Options {
 
 // run runs a session and returns how it ended, and what is there then.
 func run(ctx context.Context, t *testing.T, p *place, c wire.Conn, empty bool, o receiver.Options) string {
-	_, err := receiver.Run(ctx, c, &wire.Hello{Role: wire.Role_SENDER}, p.area, p.handles, empty, o)
+	_, err := receiver.Run(ctx, c, &wire.Hello{Role: wire.Role_SENDER}, receiver.Destination{Area: p.area, Handles: p.handles, Empty: empty}, o)
 	result := fmt.Sprintf("%d\n", fault.Worse(fault.Of(err, 99), o.Problems.Code()))
 	if err != nil {
 		result += err.Error() + "\n"

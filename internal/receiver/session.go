@@ -185,7 +185,7 @@ func (s *session) scan(ctx context.Context) (err error) {
 			return in.Parent == nil && name[0] == '.' && s.area.Canon.IsReserved(string(name)), nil
 		},
 		Enter: func(d *tree.Dir) error {
-			if s.source.Same(s.Here, d.Dev, d.Ino) {
+			if s.source.Same(s.here, d.Dev, d.Ino) {
 				// The sender's mistake: another one may come to the right place.
 				return &fault.Error{Code: fault.Path, Peer: true, Err: fmt.Errorf("the source lies in the destination, at %s, or is the same directory", report.Quote("/"+d.Path()))}
 			}

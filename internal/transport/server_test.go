@@ -186,6 +186,7 @@ func TestManyStrays(t *testing.T) {
 	s := serve(t, transport.ServeOptions{})
 	first := dial(t, s.url(), transport.DialOptions{})
 	inside := s.accept(t)
+	inside.(wire.Admitter).Admit()
 	for range 300 {
 		c, err := net.Dial("tcp", s.addr)
 		if err != nil {
@@ -205,6 +206,32 @@ func TestManyStrays(t *testing.T) {
 	_ = second.Close(wire.CloseNormal, "")
 }
 
+// TestManyMuteSockets: sockets that are upgraded and then admitted to nothing
+// give way as well.
+func TestManyMuteSockets(t *testing.T) {
+	t.Parallel()
+	s := serve(t, transport.ServeOptions{Most: 8})
+	first := dial(t, s.url(), transport.DialOptions{})
+	inside := s.accept(t)
+	inside.(wire.Admitter).Admit()
+	for range 20 {
+		mute := dial(t, s.url(), transport.DialOptions{})
+		defer mute.Close(wire.CloseNormal, "")
+		_ = s.accept(t)
+	}
+	second := dial(t, s.url(), transport.DialOptions{})
+	s.accept(t).(wire.Admitter).Admit()
+	for _, conn := range []wire.Conn{first, second} {
+		if err := conn.Write(wire.NewBuffer(0)); err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close(wire.CloseNormal, "")
+	}
+	if _, err := inside.Read(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPlacesComeBack: a place is free again when its connection has closed.
 func TestPlacesComeBack(t *testing.T) {
 	t.Parallel()
@@ -212,6 +239,7 @@ func TestPlacesComeBack(t *testing.T) {
 	for range 5 {
 		c := dial(t, s.url(), transport.DialOptions{})
 		ours := s.accept(t)
+		ours.(wire.Admitter).Admit()
 		if _, err := transport.Dial(t.Context(), s.url(), transport.DialOptions{}); err == nil {
 			t.Error("a second connection got in")
 		}

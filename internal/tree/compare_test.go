@@ -209,10 +209,4 @@ remove "h"
 	if got := p.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	for i := range p.Steps {
-		s := &p.Steps[i]
-		if got, want := s.Replaces(), s.Path() == "k" || s.Path() == "l"; got != want {
-			t.Errorf("%s %s replaces: %v", s.Kind, s.Path(), got)
-		}
-	}
 }

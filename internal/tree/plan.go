@@ -57,12 +57,6 @@ func (s *Step) Path() string {
 // Displaces reports whether something of another type is in the way.
 func (s *Step) Displaces() bool { return s.Have != nil && s.Have.Type != s.Entry().Type }
 
-// Replaces reports whether the step puts other content under a name that
-// exists.
-func (s *Step) Replaces() bool {
-	return s.Have != nil && (s.Kind == Fetch || s.Kind == Point || s.Kind == Make)
-}
-
 // Plan says how to make one tree of another.
 type Plan struct {
 	// Steps come a directory before what is in it.
