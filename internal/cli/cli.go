@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -36,7 +35,6 @@ const grace = 950 * time.Millisecond
 func Main(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	moreThreads()
 	t := newTUI(stdout, stderr)
 	done := make(chan int, 1)
 	c := newCommand(t)
@@ -59,15 +57,6 @@ func Main(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int
 			t.failed(fault.New(fault.Interrupted, "interrupted; a call to the system did not return in time"))
 			return int(fault.Interrupted)
 		}
-	}
-}
-
-// moreThreads lets more goroutines be in system calls at once than there are
-// cores: those that read and write large pieces are there nearly always, and
-// the runtime would take their places away and give them back, again and again.
-func moreThreads() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	}
 }
 

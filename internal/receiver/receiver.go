@@ -188,7 +188,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		// Without room: when read finds the connection's end, everything
 		// before it was taken in, the verdict above all.
 		incoming: make(chan *wire.Buffer),
-		content:  make(chan *wire.Buffer, 2),
+		content:  make(chan *wire.Buffer, 4), // megabytes that wait for writers
 		ended:    make(chan struct{}),
 		hashes:   queue.New[*target](),
 		results:  newInbox(),
