@@ -4,7 +4,7 @@
 //	-- have --    the directory of the session that is tested, see treetest
 //	-- want --    the tree that the script speaks of, where it is another
 //	-- options -- words for the test
-//	-- script --  "send" and "expect" lines
+//	-- script --  "send" and "expect" lines; "leave" closes the connection early
 //	-- result --  how the session ended, and what the directory is then
 //
 // Lines of expect that follow each other come in any order. A line of finally
@@ -87,6 +87,9 @@ func (s *Script) Play(t *testing.T, c wire.Conn) {
 					t.Logf("send %s: %v", rest, err)
 				}
 			}
+		}
+		if line == "leave" {
+			_ = c.Close(wire.CloseAway, "") // the first close counts
 		}
 		if strings.HasPrefix(line, "finally") {
 			s.finally(t, c, line, &out)
