@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -164,12 +165,39 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 		return Result{Code: CodeOf(err)}, err
 	}
 	defer from.close()
+	// Found again by what the directories are, but then it would be too late
+	// not to make one in the source.
+	if within(r.Dir, from.path) {
+		err := fault.New(fault.Path, "the destination lies in the source, or is the same directory")
+		return Result{Code: CodeOf(err)}, err
+	}
 	to, err := r.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
 	}
 	defer to.close()
 	return local(ctx, from, to)
+}
+
+// within reports whether dir, which may not exist yet, is in the existing
+// directory parent, or is it. Both are reached without links then.
+func within(dir, parent string) bool {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	missing := ""
+	for {
+		path, err := filepath.EvalSymlinks(abs)
+		if err == nil {
+			rel, err := filepath.Rel(parent, filepath.Join(path, missing))
+			return err == nil && filepath.IsLocal(rel)
+		}
+		if abs == filepath.Dir(abs) {
+			return false
+		}
+		abs, missing = filepath.Dir(abs), filepath.Join(filepath.Base(abs), missing)
+	}
 }
 
 // outcome is what one end of a local session returns.
