@@ -1,0 +1,39 @@
+package syncdirectory
+
+import (
+	"testing"
+
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// TestBarrierAfterFailedSession: what a session has written that failed may not
+// be durable, so the next one ends with a barrier even if it finds nothing to
+// do. A working directory that was there at the start makes it do that.
+func TestBarrierAfterFailedSession(t *testing.T) {
+	r, err := (&Receiver{Dir: t.TempDir()}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if r.area.Leftover {
+		t.Fatal("a fresh directory has leftovers")
+	}
+	mine, err := r.hello()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := newPipe()
+	wire.CloseWith(there, nil)
+	err = r.session(t.Context(), here, mine, &wire.Hello{Role: wire.Role_SENDER}, &run{Options: r.options(), problems: report.NewProblems(nil)})
+	if CodeOf(err) != Lost {
+		t.Errorf("a session whose sender leaves ends with %v", err)
+	}
+	if r.area == nil || !r.area.Leftover {
+		t.Error("the next session would not end with a barrier")
+	}
+}
