@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -105,7 +106,9 @@ func refused(url string, err error) error {
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
 			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", url, s.Code, said)
 		case http.StatusBadRequest:
-			return fault.New(fault.Version, "%s speaks another version of the protocol, or is no sync-directory (400): %s", url, said)
+			if strings.Contains(s.Body, "subprotocol") { // our own listener's words
+				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", url, said)
+			}
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return nil // a proxy before a listener that is not up yet
 		}

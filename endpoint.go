@@ -71,6 +71,7 @@ func newHello(role wire.Role, o Options) *wire.Hello {
 // with the error that says the same.
 func carry(ctx context.Context, e endpoint, conn wire.Conn, mine, peer *wire.Hello) (Result, error) {
 	o := e.options()
+	o.Counters.Reset()
 	r := &run{Options: o, problems: report.NewProblems(o.OnProblem)}
 	o.Log.Debug("session begins", "peer", report.Clip(peer.Program, 100), "role", peer.Role.String())
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -175,8 +176,8 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
 	}
-	defer to.close()
-	return local(ctx, from, to)
+	result, err := local(ctx, from, to)
+	return closing(to, result, err)
 }
 
 // within reports whether dir, which may not exist yet, is in the existing

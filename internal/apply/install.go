@@ -109,7 +109,8 @@ func (a *Applier) install(ctx context.Context, w *waiting) (bool, error) {
 // displace puts what is staged as tmp where something of another type is,
 // which then waits for the remove phase. What is staged goes to the displaced
 // first, so that one call swaps the two and there is no instant at which the
-// old one lies where leftovers are cleared, nor one without either.
+// old one lies where leftovers are cleared. Where the system cannot swap there
+// is one at which the path is missing.
 func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
 	err := a.swap(h, name, tmp)
 	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {

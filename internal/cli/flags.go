@@ -44,7 +44,7 @@ Exit codes, the first that applies:
    1  usage
    2  versions do not fit
    3  source or destination cannot be used: missing, not a directory, nested, in use
-   5  not let in: host name, origin, busy
+   5  not let in: TLS, host name, origin, busy
   20  interrupted by a signal
   25  a guard refused the plan: --max-delete, empty source
   12  the peer broke the protocol, or content did not match its digest

@@ -31,7 +31,8 @@ func (p Phase) String() string {
 	return [...]string{"waiting", "scanning", "comparing", "transferring", "finishing"}[p]
 }
 
-// Counters count what happens in one session. They only grow, but for Phase.
+// Counters count what happens in one session, and begin anew with the next
+// one. In between they only grow.
 type Counters struct {
 	Phase      atomic.Int32
 	Scanned    atomic.Int64 // entries seen by this side's scan
@@ -129,6 +130,14 @@ func Cause(err error) string {
 			return err.Error()
 		}
 		err = inner
+	}
+}
+
+// Reset begins anew.
+func (c *Counters) Reset() {
+	c.Phase.Store(int32(Waiting))
+	for _, n := range []*atomic.Int64{&c.Scanned, &c.Files, &c.Bytes, &c.Compared, &c.TotalFiles, &c.TotalBytes, &c.Removed, &c.Peer} {
+		n.Store(0)
 	}
 }
 

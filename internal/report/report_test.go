@@ -88,4 +88,10 @@ func TestCounters(t *testing.T) {
 			last = sum
 		}
 	}
+	c.TotalFiles.Add(1)
+	c.TotalBytes.Add(1)
+	c.Reset()
+	if c.Sum() != 0 || c.TotalFiles.Load() != 0 || c.TotalBytes.Load() != 0 {
+		t.Error("something is left after Reset")
+	}
 }
