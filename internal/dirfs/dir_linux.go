@@ -102,6 +102,9 @@ func (d *linuxDir) Sync() error {
 	return own("fsync", retry(func() error { return unix.Fsync(d.fd) }))
 }
 
+// SyncsFS says what SyncFS can do here.
+func (*linuxDir) SyncsFS() bool { return true }
+
 // SyncFS implements Dir.
 func (d *linuxDir) SyncFS() error {
 	return own("syncfs", retry(func() error { return unix.Syncfs(d.fd) }))

@@ -113,6 +113,9 @@ type Dir interface {
 	// durable. It fails with errors.ErrUnsupported where there is no such
 	// call.
 	SyncFS() error
+	// SyncsFS reports whether SyncFS is supported, at no cost: to try would
+	// make durable what other programs have written, too.
+	SyncsFS() bool
 	// Space says how much room the directory's file system has. It fails
 	// with errors.ErrUnsupported where the system does not say.
 	Space() (Space, error)

@@ -207,6 +207,9 @@ func (d *injectedDir) Sync() error {
 	return d.dir.Sync()
 }
 
+// SyncsFS says what SyncFS can do here.
+func (d *injectedDir) SyncsFS() bool { return d.dir.SyncsFS() }
+
 // SyncFS implements Dir.
 func (d *injectedDir) SyncFS() error {
 	if err := d.change("SyncFS", ""); err != nil {

@@ -297,6 +297,9 @@ func (d *portableDir) Sync() error {
 	return d.onSelf("fsync", (*os.File).Sync)
 }
 
+// SyncsFS says what SyncFS can do here.
+func (*portableDir) SyncsFS() bool { return false }
+
 // SyncFS implements Dir.
 func (d *portableDir) SyncFS() error { return fail("syncfs", "", errors.ErrUnsupported) }
 

@@ -94,14 +94,7 @@ func (a *Area) open() (err error) {
 	if a.Canon, err = a.probe(); err != nil {
 		return err
 	}
-	if !a.noSync {
-		switch err := a.work.SyncFS(); {
-		case err == nil:
-			a.syncFS = true
-		case !errors.Is(err, errors.ErrUnsupported):
-			return err
-		}
-	}
+	a.syncFS = a.work.SyncsFS()
 	return a.restore(a.Root.MTime)
 }
 
