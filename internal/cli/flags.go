@@ -47,7 +47,7 @@ Exit codes, the first that applies:
    5  not let in: TLS, host name, origin, busy
   20  interrupted by a signal
   25  a guard refused the plan: --max-delete, empty source
-  12  the peer broke the protocol, or content did not match its digest
+  12  the peer broke the protocol, or content did not match its checksum
   11  the destination's disk failed: full, read-only, sync failed
   10  connection lost; port in use; state unknown, run again
   30  no progress for --timeout

@@ -1,5 +1,6 @@
-// Package digest is the one place that knows which hash the project uses:
-// BLAKE3 with 256 bits of output.
+// Package digest is the one place that knows which hashes the project uses:
+// BLAKE3 with 256 bits of output for what content is, XXH3 with 128 for
+// whether it arrived as it was sent (see Checksum).
 //
 // A file's content digest has two levels: the BLAKE3 of the BLAKE3 digests of
 // its chunks of ChunkSize bytes, in order. Chunks are hashed in any order, on
@@ -50,16 +51,6 @@ func Chunks(size int64) int64 {
 		n++
 	}
 	return n
-}
-
-// Content returns the content digest of a file whose chunks have the given
-// digests, in the order of the file.
-func Content(chunks []Digest) Digest {
-	h := NewHasher()
-	for i := range chunks {
-		h.Write(chunks[i][:])
-	}
-	return h.Sum()
 }
 
 // ContentOf returns the content digest of a file whose whole content is b.

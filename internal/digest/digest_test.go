@@ -27,6 +27,40 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestChecksum holds the checksums to what xxhsum -H2 prints.
+func TestChecksum(t *testing.T) {
+	for n, want := range map[int]string{
+		0:      "99aa06d3014798d86001c324468d497f",
+		1:      "a6cd5e9392000f6ac44bdff4074eecdb",
+		1024:   "d0ac1f7b93bf57b9e5d78bafa45b2aa5",
+		102400: "ecd387d36185351b1428e17f1cac2837",
+	} {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(i % 251)
+		}
+		if got := Check(b).String(); got != want {
+			t.Errorf("Check of %d bytes = %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestChecks(t *testing.T) {
+	var c Checks
+	if got := c.Sum(); got != Check(nil) {
+		t.Errorf("of nothing: %s", got)
+	}
+	var all []byte
+	for i := range 1000 {
+		one := Check([]byte{byte(i)})
+		c.Add(one)
+		all = append(all, one[:]...)
+		if got, want := c.Sum(), Check(all); got != want {
+			t.Fatalf("of %d: %s, want %s", i+1, got, want)
+		}
+	}
+}
+
 // TestWide compares the two ways to hash at every length where the shape of
 // the tree changes. The wide way runs on any processor, only slower.
 func TestWide(t *testing.T) {
@@ -58,11 +92,15 @@ func TestContent(t *testing.T) {
 		for rest := b[:n]; len(rest) > 0; rest = rest[min(len(rest), ChunkSize):] {
 			chunks = append(chunks, Sum(rest[:min(len(rest), ChunkSize)]))
 		}
+		h := NewHasher()
+		for _, d := range chunks {
+			h.Write(d[:])
+		}
 		if int64(len(chunks)) != Chunks(int64(n)) {
 			t.Errorf("%d bytes have %d chunks, Chunks says %d", n, len(chunks), Chunks(int64(n)))
 		}
-		if got, want := ContentOf(b[:n]), Content(chunks); got != want {
-			t.Errorf("%d bytes: ContentOf %s, Content %s", n, got, want)
+		if got, want := ContentOf(b[:n]), h.Sum(); got != want {
+			t.Errorf("%d bytes: ContentOf %s, by hand %s", n, got, want)
 		}
 	}
 	if one := ContentOf(b[:5]); one == Sum(b[:5]) {
@@ -78,6 +116,19 @@ func BenchmarkSum(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				Sum(buf)
+			}
+		})
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	for _, n := range []int{1 << 10, 64 << 10, 1 << 20} {
+		buf := make([]byte, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for b.Loop() {
+				Check(buf)
 			}
 		})
 	}

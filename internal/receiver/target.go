@@ -25,9 +25,9 @@ type target struct {
 	held    bool // the handle of dir, for large
 	ended   *wire.End
 	err     error
-	writing int   // writers that are in large now
-	parts   int64 // chunks that writers are done with, written or passed over
-	settled bool  // its outcome is told
+	writing int    // writers that are in large now
+	parts   uint64 // that writers are done with, written or passed over
+	settled bool   // its outcome is told
 
 	// What comparing found, on this side and on the other; owned by the
 	// session.

@@ -177,7 +177,7 @@ func (s *session) writeEnd(body []byte) error {
 // that failed is wanted just as long: chunks of it may be in the hands of
 // writers who have not come to ask. t.mu must be held.
 func (s *session) completeLocked(t *target) {
-	if t.settled || t.ended == nil || t.writing > 0 || t.parts < digest.Chunks(t.ended.Size) {
+	if t.settled || t.ended == nil || t.writing > 0 || t.parts < t.ended.Parts {
 		return
 	}
 	t.settled = true

@@ -3,9 +3,7 @@ package sender
 import (
 	"context"
 	"errors"
-	"sync"
 
-	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -170,98 +168,4 @@ func (s *session) open(j *job) (f *supply.File, err error) {
 		return err
 	})
 	return f, err
-}
-
-// large is a file whose chunks several workers send.
-type large struct {
-	job
-	file    *supply.File
-	next    int64 // the chunk to hand out next; guarded by the desk
-	attempt int
-
-	mu      sync.Mutex // guards the rest
-	left    int64      // chunks that are not done
-	digests []digest.Digest
-	err     error // the first one
-}
-
-// sendLarge opens a file to be sent in chunks, and shares them out.
-func (s *session) sendLarge(j *job) error { return s.startLarge(*j, 1) }
-
-func (s *session) startLarge(j job, attempt int) error {
-	f, err := s.open(&j)
-	if err != nil {
-		s.failed(&j, err)
-		return nil
-	}
-	n := f.Chunks()
-	l := &large{job: j, file: f, attempt: attempt, left: n, digests: make([]digest.Digest, n)}
-	s.mu.Lock()
-	s.opened[l] = true
-	s.mu.Unlock()
-	if n == 0 {
-		return s.endLarge(l)
-	}
-	s.desk.spread(l)
-	return nil
-}
-
-// sendChunk sends one chunk, and after the last one the end.
-func (s *session) sendChunk(l *large, i int64) error {
-	n := l.file.ChunkLen(i)
-	c, content := wire.NewChunk(n)
-	if err := l.file.Chunk(i, content); err != nil {
-		c.Discard()
-		return s.chunkDone(l, err)
-	}
-	b, d := c.Finish(l.id, uint64(i), n)
-	if err := s.conn.Write(b); err != nil {
-		return err // the session is over, which closes the file
-	}
-	s.Counters.Bytes.Add(int64(n))
-	l.digests[i] = d
-	return s.chunkDone(l, nil)
-}
-
-func (s *session) chunkDone(l *large, err error) error {
-	l.mu.Lock()
-	l.left--
-	if l.err == nil {
-		l.err = err
-	}
-	last := l.left == 0
-	l.mu.Unlock()
-	if !last {
-		return nil
-	}
-	return s.endLarge(l)
-}
-
-// endLarge ends a file of which nothing more is to be sent.
-func (s *session) endLarge(l *large) error {
-	defer s.closeLarge(l)
-	err := l.err
-	if err == nil {
-		err = l.file.Unchanged()
-	}
-	if err == nil {
-		s.sent(&l.job, l.file.Meta)
-		s.desk.answered(1)
-		return s.conn.Write(wire.EncodeEnd(wire.End{ID: l.id, Meta: l.file.Meta, Digest: digest.Content(l.digests)}))
-	}
-	if errors.Is(err, supply.ErrChanged) && l.attempt < attempts {
-		if err := s.conn.Write(wire.EncodeEnd(wire.End{ID: l.id, Again: true})); err != nil {
-			return err
-		}
-		return s.startLarge(l.job, l.attempt+1)
-	}
-	s.failed(&l.job, err)
-	return nil
-}
-
-func (s *session) closeLarge(l *large) {
-	l.file.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.opened, l)
 }

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -90,19 +91,37 @@ func (d *desk) close() {
 	d.filled.Broadcast()
 }
 
+// wake lets workers look again whether there are chunks.
+func (d *desk) wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.large) > 0 {
+		d.filled.Broadcast()
+	}
+}
+
 // take returns what to do next, waiting while there is nothing. It returns
 // false when the desk is closed.
 func (d *desk) take() (work, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.jobs) == 0 && len(d.large) == 0 && !d.closed {
+	for !d.closed {
+		if w, ok := d.next(); ok {
+			return w, true
+		}
 		d.filled.Wait()
 	}
-	switch {
-	case d.closed:
+	return work{}, false
+}
+
+// next returns what to do next, if there is anything: files that are open
+// come before those that are not.
+func (d *desk) next() (work, bool) {
+	if w, ok := d.takeChunk(); ok {
+		return w, true
+	}
+	if len(d.jobs) == 0 {
 		return work{}, false
-	case len(d.large) > 0:
-		return d.takeChunk(), true
 	}
 	j := &d.jobs[0]
 	switch {
@@ -116,13 +135,20 @@ func (d *desk) take() (work, bool) {
 	return work{batch: d.takeBatch()}, true
 }
 
-func (d *desk) takeChunk() work {
-	l := d.large[0]
-	w := work{large: l, chunk: l.next}
-	if l.next++; l.next == l.file.Chunks() {
-		d.large = d.large[1:]
+func (d *desk) takeChunk() (work, bool) {
+	for i := 0; i < len(d.large); {
+		l := d.large[i]
+		chunk, ok, ended := l.take()
+		switch {
+		case ok:
+			return work{large: l, chunk: chunk}, true
+		case ended:
+			d.large = slices.Delete(d.large, i, i+1)
+		default:
+			i++
+		}
 	}
-	return w
+	return work{}, false
 }
 
 func (d *desk) takeBatch() []job {

@@ -2,7 +2,6 @@ package stage
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -78,16 +77,9 @@ type Large struct {
 	// at a time into a file, and those that wait for it there spin.
 	writing sync.Mutex
 
-	mu       sync.Mutex // guards the rest
-	digests  []digest.Digest
-	received int64 // chunks
-	bytes    int64
-	short    int64 // index of the chunk that is not full, or -1
+	mu    sync.Mutex // guards parts
+	parts wire.Parts
 }
-
-// ahead is how many chunks may be missing before one that came: the sender's
-// workers overtake each other, but not by more.
-const ahead = 1 << 10
 
 // Create makes a new file for chunks. In must be held until the file is
 // sealed or discarded.
@@ -96,65 +88,30 @@ func (a *Area) Create(in dirfs.Dir, name string) (*Large, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Large{area: a, in: in, name: name, f: f, short: -1}, nil
+	return &Large{area: a, in: in, name: name, f: f}, nil
 }
 
 // Write writes one verified chunk. An error that wraps wire.ErrProtocol says
 // that the chunk cannot belong there.
 func (l *Large) Write(c wire.Chunk) error {
-	if err := l.register(c); err != nil {
-		return err
-	}
-	l.writing.Lock()
-	_, err := l.f.WriteAt(c.Content, int64(c.Index)*digest.ChunkSize)
-	l.writing.Unlock()
+	l.mu.Lock()
+	err := l.parts.Add(c.Index, int64(len(c.Content)), c.Checksum)
+	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.received++
-	l.bytes += int64(len(c.Content))
-	return nil
+	l.writing.Lock()
+	_, err = l.f.WriteAt(c.Content, int64(c.Index)*digest.ChunkSize)
+	l.writing.Unlock()
+	return err
 }
 
-func (l *Large) register(c wire.Chunk) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c.Index > uint64(l.received)+ahead {
-		return wire.Errorf("chunk %d of a file that has %d", c.Index, l.received)
-	}
-	for uint64(len(l.digests)) <= c.Index {
-		l.digests = append(l.digests, digest.Digest{})
-	}
-	if !l.digests[c.Index].IsZero() {
-		return wire.Errorf("chunk %d came twice", c.Index)
-	}
-	l.digests[c.Index] = c.Digest
-	if len(c.Content) < digest.ChunkSize {
-		if l.short >= 0 {
-			return wire.Errorf("two short chunks in one file")
-		}
-		l.short = int64(c.Index)
-	}
-	return nil
-}
-
-// Complete reports whether all chunks of a file of the given size are
-// written.
-func (l *Large) Complete(size int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.received >= digest.Chunks(size)
-}
-
-// Seal verifies the whole file, which is Complete, gives it its metadata and
-// closes it.
+// Seal verifies that the file is whole, gives it its metadata and closes it.
+// Nobody may be writing.
 func (l *Large) Seal(e wire.End) (dirfs.Info, error) {
-	n := digest.Chunks(e.Size)
-	if l.received != n || l.bytes != e.Size || l.short >= 0 && l.short != n-1 || digest.Content(l.digests) != e.Digest {
+	if n, size, sum, ok := l.parts.Whole(); !ok || n != e.Parts || size != e.Size || sum != e.Checksum {
 		l.Discard()
-		return dirfs.Info{}, fmt.Errorf("%w: a file does not match its digest", wire.ErrProtocol)
+		return dirfs.Info{}, wire.Errorf("a file does not match its checksum")
 	}
 	return l.area.seal(l.f, l.in, l.name, e.Meta)
 }

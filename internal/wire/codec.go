@@ -103,6 +103,11 @@ func (r *reader) atMost(limit uint64, what string) uint64 {
 	return v
 }
 
+func (r *reader) checksum() (c digest.Checksum) {
+	copy(c[:], r.bytes(digest.ChecksumSize))
+	return c
+}
+
 func (r *reader) digest() (d digest.Digest) {
 	copy(d[:], r.bytes(digest.Size))
 	return d
@@ -129,13 +134,25 @@ func (r *reader) meta() (m Meta) {
 	return m
 }
 
-// sealed takes the digest that a body begins with and compares it with the
-// rest of the body.
-func (r *reader) sealed() {
-	if want := r.digest(); r.err == nil && digest.Sum(r.b[r.at:]) != want {
-		r.fail("message does not match its digest")
+// sealed takes the checksum that a body begins with, compares it with the rest
+// of the body, and returns it.
+func (r *reader) sealed() digest.Checksum {
+	c := r.checksum()
+	if r.err == nil && digest.Check(r.b[r.at:]) != c {
+		r.fail("message does not match its checksum")
 	}
+	return c
 }
+
+// seal writes the checksum of what follows it into a message, and returns it.
+func seal(message []byte) digest.Checksum {
+	c := digest.Check(message[sealedHead:])
+	copy(message[2:], c[:])
+	return c
+}
+
+// sealedHead is what stands before the body of a message with a checksum.
+const sealedHead = 2 + digest.ChecksumSize
 
 func appendName(b []byte, name string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(name))), name...)

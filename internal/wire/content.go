@@ -13,22 +13,18 @@ type Pack struct {
 	Files int // in the message so far
 }
 
-// packHead is what stands before the first file, packEntry the most that
-// stands before a file's content.
-const (
-	packHead  = 2 + digest.Size
-	packEntry = 10 + 3 + 10 + 5 + 10
-)
+// packEntry is the most that stands before a file's content.
+const packEntry = 10 + 3 + 10 + 5 + 10
 
 // MaxPacked is the size in bytes of the largest file that a Pack is sure to
 // hold.
-const MaxPacked = MaxMessage - packHead - packEntry
+const MaxPacked = MaxMessage - sealedHead - packEntry
 
 // NewPack returns an empty message.
 func NewPack() *Pack {
 	p := &Pack{buf: NewBuffer(MaxMessage)}
 	p.buf.Append(byte(TypePack), 0)
-	p.buf.Extend(digest.Size)
+	p.buf.Extend(digest.ChecksumSize)
 	return p
 }
 
@@ -60,9 +56,7 @@ func (p *Pack) Undo(m Mark) { p.buf.b, p.prev, p.Files = p.buf.b[:m.n], m.prev, 
 
 // Finish completes the message and returns it for sending.
 func (p *Pack) Finish() *Buffer {
-	b := p.buf.Bytes()
-	d := digest.Sum(b[packHead:])
-	copy(b[2:], d[:])
+	seal(p.buf.Bytes())
 	return p.buf
 }
 
@@ -95,10 +89,10 @@ func DecodePack(body []byte, fn func(Packed) bool) error {
 }
 
 // chunkHead is the most that stands before the content of a Chunk.
-const chunkHead = 2 + digest.Size + 10 + 10 + 1
+const chunkHead = sealedHead + 10 + 10 + 1
 
 // ChunkData is a Chunk message that is being made: the content comes first,
-// since only then its digest is known.
+// since only then its checksum is known.
 type ChunkData struct{ buf *Buffer }
 
 // NewChunk returns a message and where its content of n bytes is to be put,
@@ -110,13 +104,12 @@ func NewChunk(n int) (ChunkData, []byte) {
 }
 
 // Finish completes the message with the first n bytes of its content, and
-// returns it for sending and the digest of the content. The head is written
-// against the content, so the message begins where the head does.
-func (c ChunkData) Finish(id, index uint64, n int) (*Buffer, digest.Digest) {
-	d := digest.Sum(c.buf.Bytes()[chunkHead : chunkHead+n])
+// returns it for sending and its checksum. The head is written against the
+// content, so the message begins where the head does.
+func (c ChunkData) Finish(id, index uint64, n int) (*Buffer, digest.Checksum) {
 	var head [chunkHead]byte
 	h := append(head[:0], byte(TypeChunk), 0)
-	h = append(h, d[:]...)
+	h = h[:sealedHead]
 	h = binary.AppendUvarint(h, id)
 	h = binary.AppendUvarint(h, index)
 	h = append(h, chunkIsData)
@@ -124,7 +117,7 @@ func (c ChunkData) Finish(id, index uint64, n int) (*Buffer, digest.Digest) {
 	copy(b[chunkHead-len(h):], h)
 	c.buf.Truncate(chunkHead + n)
 	c.buf.skip(chunkHead - len(h))
-	return c.buf, d
+	return c.buf, seal(c.buf.Bytes())
 }
 
 // Discard frees the message unsent.
@@ -135,14 +128,14 @@ const chunkIsData = 0
 // Chunk is a piece of a large file.
 type Chunk struct {
 	ID, Index uint64
-	Digest    digest.Digest // of Content
-	Content   []byte        // in the message: valid until that is freed
+	Checksum  digest.Checksum // of the message
+	Content   []byte          // in the message: valid until that is freed
 }
 
 // DecodeChunk takes a Chunk message apart and verifies it.
 func DecodeChunk(body []byte) (c Chunk, err error) {
 	r := reader{b: body}
-	c.Digest = r.digest()
+	c.Checksum = r.sealed()
 	c.ID, c.Index = r.uvarint(), r.uvarint()
 	if r.byte() != chunkIsData {
 		r.fail("unknown kind of chunk")
@@ -150,9 +143,6 @@ func DecodeChunk(body []byte) (c Chunk, err error) {
 	c.Content = r.bytes(uint64(r.left()))
 	if n := len(c.Content); r.err == nil && (n == 0 || n > digest.ChunkSize) {
 		r.fail("size of a chunk")
-	}
-	if r.err == nil && digest.Sum(c.Content) != c.Digest {
-		r.fail("chunk does not match its digest")
 	}
 	return c, r.end()
 }
@@ -162,7 +152,8 @@ type End struct {
 	ID    uint64
 	Again bool // what was sent is void and comes anew; the rest is zero
 	Meta
-	Digest digest.Digest // of the content
+	Parts    uint64          // Chunk messages
+	Checksum digest.Checksum // of theirs, see Parts
 }
 
 // EncodeEnd returns an End message.
@@ -174,7 +165,8 @@ func EncodeEnd(e End) *Buffer {
 		return b
 	}
 	p = appendMeta(append(p, 0), e.Meta)
-	b.set(append(p, e.Digest[:]...))
+	p = binary.AppendUvarint(p, e.Parts)
+	b.set(append(p, e.Checksum[:]...))
 	return b
 }
 
@@ -185,7 +177,8 @@ func DecodeEnd(body []byte) (e End, err error) {
 	switch r.byte() {
 	case 0:
 		e.Meta = r.meta()
-		e.Digest = r.digest()
+		e.Parts = r.uvarint()
+		e.Checksum = r.checksum()
 	case 1:
 		e.Again = true
 	default:

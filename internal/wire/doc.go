@@ -62,15 +62,15 @@
 // Done, Verdict, Progress. Fields unknown to a reader are ignored, so that
 // they can grow. The bodies that come by the million are laid out by hand.
 // uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
-// form; name is uvarint length and bytes; a digest is 32 bytes (see package
-// digest). Every body has exactly one encoding.
+// form; name is uvarint length and bytes; a digest is 32 bytes, a checksum 16
+// (see package digest). Every body has exactly one encoding.
 //
 //	Ask      one or more of
 //	           uvarint directory id, name from, name to, uvarint budget
 //	         The entries with from ≤ name < to ("" is no bound). A budget in bytes
 //	         bounds the answer, 0 asks for everything below, in full.
 //
-//	Listing  digest of the rest of the body
+//	Listing  checksum of the rest of the body
 //	         uvarint number of asks that are answered in full with this message
 //	         sections, one or more:
 //	           byte 1 entries | 2 ranges, uvarint directory id, name from, name to,
@@ -89,15 +89,18 @@
 //
 //	Want     byte 1 content | 2 digest, then for every wanted file varint id minus the one before
 //
-//	Pack     digest of the rest of the body, then whole files, one after the other:
+//	Pack     checksum of the rest of the body, then whole files, one after the other:
 //	           varint id minus the one before, meta, that many bytes of content
 //	         meta is uvarint permission, varint seconds, uvarint nanoseconds, uvarint size:
 //	         those of what was read, which stand for what the Listing said.
 //
-//	Chunk    digest of the content, uvarint id, uvarint index, byte kind (0 data; 1 hole, reserved), content
-//	         Chunk number index of a file: ChunkSize bytes, fewer in the last.
+//	Chunk    checksum of the rest of the body, uvarint id, uvarint index,
+//	         byte kind (0 data; 1 hole, reserved), content
+//	         Chunk number index of a file: ChunkSize bytes, fewer in the last. It is at
+//	         most MaxLead chunks ahead of the first one that did not come yet.
 //
-//	End      uvarint id, byte 0 complete | 1 again, then for complete: meta, content digest
+//	End      uvarint id, byte 0 complete | 1 again, then for complete: meta, uvarint
+//	         number of Chunks, checksum of their checksums in ascending order of index
 //	         After complete all chunks are there. Again: the file changed while it was
 //	         read; what came of it is void and it is sent anew.
 //

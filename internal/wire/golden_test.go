@@ -18,8 +18,11 @@ var d1, d2 = digest.Digest(bytes.Repeat([]byte{0xd1}, 32)), digest.Digest(bytes.
 
 func raw(d digest.Digest) string { return string(d[:]) }
 
-// sealed is a body whose first 32 bytes are the digest of the rest.
-func sealed(rest string) string { return raw(digest.Sum([]byte(rest))) + rest }
+// sealed is a body that begins with the checksum of the rest.
+func sealed(rest string) string {
+	c := digest.Check([]byte(rest))
+	return string(c[:]) + rest
+}
 
 func text(b *wire.Buffer) string {
 	defer b.Free()
@@ -49,7 +52,7 @@ var listings = []struct {
 	name     string
 	answered int
 	sections []wire.Section
-	bytes    string // after the digest
+	bytes    string // after the checksum
 }{
 	{"an empty directory", 1, []wire.Section{{Entries: []tree.Entry{}}}, "\x01" + "\x01\x00\x00\x00\x00"},
 	{"nothing answered", 0, []wire.Section{{Dir: 300, From: "a", To: "b", Entries: []tree.Entry{}}}, "\x00" + "\x01\xac\x02\x01a\x01b\x00"},
@@ -102,7 +105,7 @@ func TestListing(t *testing.T) {
 		}
 	}
 	l := wire.NewListing(100)
-	if !l.Empty() || l.Len() != 2+32+1 {
+	if !l.Empty() || l.Len() != 2+16+1 {
 		t.Errorf("a new listing of %d bytes is empty: %v", l.Len(), l.Empty())
 	}
 	l.Entries(0, "", "", nil)
@@ -250,17 +253,17 @@ func TestPackFull(t *testing.T) {
 func TestChunk(t *testing.T) {
 	c, content := wire.NewChunk(8)
 	copy(content, "content!")
-	b, d := c.Finish(300, 2, 7)
-	if want := digest.Sum([]byte("content")); d != want {
-		t.Errorf("digest %s, want %s", d, want)
+	b, sum := c.Finish(300, 2, 7)
+	if want := digest.Check([]byte("\xac\x02\x02\x00content")); sum != want {
+		t.Errorf("checksum %s, want %s", sum, want)
 	}
-	want := "\x08\x00" + raw(d) + "\xac\x02\x02\x00" + "content"
+	want := "\x08\x00" + sealed("\xac\x02\x02\x00content")
 	got := text(b)
 	if got != want {
 		t.Errorf(" got %q\nwant %q", got, want)
 	}
 	decoded, err := wire.DecodeChunk(body(t, got, wire.TypeChunk))
-	if err != nil || !reflect.DeepEqual(decoded, wire.Chunk{ID: 300, Index: 2, Digest: d, Content: []byte("content")}) {
+	if err != nil || !reflect.DeepEqual(decoded, wire.Chunk{ID: 300, Index: 2, Checksum: sum, Content: []byte("content")}) {
 		t.Errorf("decoded %+v, %v", decoded, err)
 	}
 	full, _ := wire.NewChunk(digest.ChunkSize)
@@ -276,7 +279,7 @@ func TestEnd(t *testing.T) {
 		end   wire.End
 		bytes string
 	}{
-		{wire.End{ID: 300, Meta: meta, Digest: d1}, "\x09\x00\xac\x02\x00" + metaBytes + raw(d1)},
+		{wire.End{ID: 300, Meta: meta, Parts: 200, Checksum: digest.Checksum(d1[:16])}, "\x09\x00\xac\x02\x00" + metaBytes + "\xc8\x01" + raw(d1)[:16]},
 		{wire.End{ID: 1, Again: true}, "\x09\x00\x01\x01"},
 	} {
 		if got := text(wire.EncodeEnd(c.end)); got != c.bytes {

@@ -171,23 +171,23 @@ func TestSmallRefuses(t *testing.T) {
 		"size beyond 63 bits":      sealed("\x02\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
 		"permission too large":     sealed("\x02\x80\x04\x00\x00\x00"),
 		"nanoseconds too many":     sealed("\x02\x00\x00\x80\x94\xeb\xdc\x03\x00"),
-		"does not match its bytes": sealed("\x02\x00\x00\x00\x01a")[:37] + "b",
+		"does not match its bytes": sealed("\x02\x00\x00\x00\x01a")[:21] + "b",
 		"bytes after":              sealed("\x02\x00\x00\x00\x01ab"),
 	} {
 		_, err := decodePack([]byte(b))
 		refused(t, "pack: "+n, err)
 	}
-	of := func(content string) string { return raw(digest.Sum([]byte(content))) }
 	for n, b := range map[string]string{
 		"nothing":             "",
-		"no content":          of("") + "\x01\x00\x00",
-		"hole":                of("x") + "\x01\x00\x01x",
-		"kind 2":              of("x") + "\x01\x00\x02x",
-		"long form":           of("x") + "\x81\x00\x00\x00x",
-		"too long":            of(strings.Repeat("x", 1<<20+1)) + "\x01\x00\x00" + strings.Repeat("x", 1<<20+1),
-		"another content":     of("x") + "\x01\x00\x00y",
-		"digest of more":      of("xy") + "\x01\x00\x00x",
-		"nothing but the sum": of("x"),
+		"no content":          sealed("\x01\x00\x00"),
+		"hole":                sealed("\x01\x00\x01x"),
+		"kind 2":              sealed("\x01\x00\x02x"),
+		"long form":           sealed("\x81\x00\x00\x00x"),
+		"too long":            sealed("\x01\x00\x00" + strings.Repeat("x", 1<<20+1)),
+		"another content":     sealed("\x01\x00\x00x")[:19] + "y",
+		"another chunk":       sealed("\x01\x00\x00x")[:17] + "\x01\x00x",
+		"checksum of more":    sealed("\x01\x00\x00xy")[:20],
+		"nothing but the sum": sealed(""),
 	} {
 		_, err := wire.DecodeChunk([]byte(b))
 		refused(t, "chunk: "+n, err)
@@ -196,9 +196,9 @@ func TestSmallRefuses(t *testing.T) {
 		"nothing":              "",
 		"kind 2":               "\x01\x02",
 		"again with more":      "\x01\x01\x00",
-		"complete with less":   "\x01\x00" + metaBytes + raw(d1)[1:],
-		"complete with more":   "\x01\x00" + metaBytes + raw(d1) + "x",
-		"permission too large": "\x01\x00\x80\x04\x00\x00\x00" + raw(d1),
+		"complete with less":   "\x01\x00" + metaBytes + "\x01" + raw(d1)[:15],
+		"complete with more":   "\x01\x00" + metaBytes + "\x01" + raw(d1)[:17],
+		"permission too large": "\x01\x00\x80\x04\x00\x00\x00\x01" + raw(d1)[:16],
 	} {
 		_, err := wire.DecodeEnd([]byte(b))
 		refused(t, "end: "+n, err)

@@ -41,14 +41,11 @@ const (
 // NewListing.
 type Listing struct{ buf *Buffer }
 
-// listingHead is what stands before the sections.
-const listingHead = 2 + digest.Size
-
 // NewListing returns an empty message that holds about size bytes.
 func NewListing(size int) *Listing {
 	l := &Listing{buf: NewBuffer(size)}
 	l.buf.Append(byte(TypeListing), 0)
-	l.buf.Extend(digest.Size)
+	l.buf.Extend(digest.ChecksumSize)
 	l.buf.Append(0) // the number of answers: one byte is kept for it
 	return l
 }
@@ -60,15 +57,14 @@ const MaxAnswered = 127
 func (l *Listing) Len() int { return len(l.buf.Bytes()) }
 
 // Empty reports whether nothing was added.
-func (l *Listing) Empty() bool { return l.Len() == listingHead+1 }
+func (l *Listing) Empty() bool { return l.Len() == sealedHead+1 }
 
 // Finish completes the message with the number of asks that are answered with
 // it, at most MaxAnswered, and returns it for sending.
 func (l *Listing) Finish(answered int) *Buffer {
 	b := l.buf.Bytes()
-	b[listingHead] = byte(answered)
-	d := digest.Sum(b[listingHead:])
-	copy(b[2:], d[:])
+	b[sealedHead] = byte(answered)
+	seal(b)
 	return l.buf
 }
 

@@ -72,7 +72,11 @@ func (p *peer) message(w []string) []*wire.Buffer {
 		id, path := cut(w[1])
 		e := wire.End{ID: id, Again: has("again")}
 		if !e.Again {
-			e.Meta, e.Digest = p.meta(path), digest.Digest(bad(digest.ContentOf(p.contents[path]), has("bad")))
+			e.Meta = p.meta(path)
+			e.Parts, e.Checksum = p.joined(id, path)
+			if has("bad") {
+				e.Checksum[0] ^= 1
+			}
 		}
 		if has("short") {
 			e.Size--
@@ -114,6 +118,11 @@ func (p *peer) message(w []string) []*wire.Buffer {
 
 // chunk returns a chunk of a file; the content of a bad one is another.
 func (p *peer) chunk(id uint64, path string, index uint64, bad bool) *wire.Buffer {
+	b, _ := p.sealed(id, path, index, bad)
+	return b
+}
+
+func (p *peer) sealed(id uint64, path string, index uint64, bad bool) (*wire.Buffer, digest.Checksum) {
 	var content []byte
 	if all := p.contents[path]; index*digest.ChunkSize < uint64(len(all)) {
 		content = all[index*digest.ChunkSize:]
@@ -126,8 +135,19 @@ func (p *peer) chunk(id uint64, path string, index uint64, bad bool) *wire.Buffe
 	if bad {
 		place[0] ^= 1
 	}
-	b, _ := c.Finish(id, index, len(content))
-	return b
+	return c.Finish(id, index, len(content))
+}
+
+// joined returns how many chunks a file has and the checksum over theirs.
+func (p *peer) joined(id uint64, path string) (uint64, digest.Checksum) {
+	var sums digest.Checks
+	n := digest.Chunks(int64(len(p.contents[path])))
+	for i := range n {
+		b, sum := p.sealed(id, path, uint64(i), false)
+		b.Free()
+		sums.Add(sum)
+	}
+	return uint64(n), sums.Sum()
 }
 
 func (p *peer) meta(path string) wire.Meta {

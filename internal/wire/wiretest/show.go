@@ -85,7 +85,7 @@ func words(t wire.Type, body []byte) (string, error) {
 		if e.Again {
 			return fmt.Sprintf("end %d again", e.ID), err
 		}
-		return fmt.Sprintf("end %d=%s %s", e.ID, meta(e.Meta), short(e.Digest[:])), err
+		return fmt.Sprintf("end %d=%s %s", e.ID, meta(e.Meta), short(e.Checksum[:])), err
 	case wire.TypeSums:
 		sums, err := wire.DecodeSums(body)
 		w.WriteString("sums")
