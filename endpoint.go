@@ -1,6 +1,7 @@
 package syncdirectory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,7 +24,14 @@ type endpoint interface {
 	// hello says who this end is. It is asked for each session anew.
 	hello() (*wire.Hello, error)
 	// session carries out one session and closes the connection.
-	session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, run *run) error
+	session(ctx context.Context, l link, run *run) error
+}
+
+// link is a connection whose Hellos are through.
+type link struct {
+	conn       wire.Conn
+	mine, peer *wire.Hello
+	roundTrip  time.Duration // at most: the peer may have had something to do
 }
 
 // run is what one session reports to.
@@ -51,8 +59,14 @@ func (o Options) withDefaults(transfers int) Options {
 	return o
 }
 
+// wish returns what Compression says.
+func (o Options) wish() (*wire.Compression, error) {
+	c, err := wire.ParseCompression(cmp.Or(o.Compression, "auto"))
+	return c, fault.With(fault.Usage, err)
+}
+
 // newHello returns what both roles say of themselves.
-func newHello(role wire.Role, o Options) *wire.Hello {
+func newHello(role wire.Role, o Options, c *wire.Compression) *wire.Hello {
 	session := make([]byte, 16)
 	rand.Read(session)
 	return &wire.Hello{
@@ -62,32 +76,35 @@ func newHello(role wire.Role, o Options) *wire.Hello {
 		Program:    "sync-directory " + Version,
 		Session:    session,
 		Checksum:   o.Checksum,
+		Abilities:  uint64(wire.Abilities),
 		Progress:   o.Timeout > 0,
 		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty},
+
+		Compression: c,
 	}
 }
 
 // carry leads one session from the Hellos to its end, and returns its result
 // with the error that says the same.
-func carry(ctx context.Context, e endpoint, conn wire.Conn, mine, peer *wire.Hello) (Result, error) {
+func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	o := e.options()
 	o.Counters.Reset()
 	r := &run{Options: o, problems: report.NewProblems(o.OnProblem)}
-	o.Log.Debug("session begins", "peer", report.Clip(peer.Program, 100), "role", peer.Role.String())
+	o.Log.Debug("session begins", "peer", report.Clip(l.peer.Program, 100), "role", l.peer.Role.String(), "round trip", l.roundTrip)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := watch(ctx, cancel, o)
 	var telling sync.WaitGroup
-	if peer.Progress {
-		telling.Go(func() { tell(ctx, conn, o) })
+	if l.peer.Progress {
+		telling.Go(func() { tell(ctx, l.conn, o) })
 	}
 	start := time.Now()
-	err := e.session(ctx, conn, mine, peer, r)
+	err := e.session(ctx, l, r)
 	stop()
 	cancel(nil)
 	telling.Wait()
-	r.result.ByContent = mine.Checksum || peer.Checksum
+	r.result.ByContent = l.mine.Checksum || l.peer.Checksum
 	r.result.Elapsed = time.Since(start)
-	r.result.Sent, r.result.Received = conn.Counters()
+	r.result.Sent, r.result.Received = l.conn.Counters()
 	r.result.Problems, r.result.Failed = r.problems.All()
 	r.result.Code = fault.Worse(fault.Of(err, fault.Lost), r.problems.Code())
 	if r.result.Code != fault.OK {
@@ -176,6 +193,9 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
 	}
+	if from.compression.Mode == wire.Compression_AUTO {
+		from.compression.Mode = wire.Compression_NONE // nothing leaves this process
+	}
 	result, err := local(ctx, from, to)
 	return closing(to, result, err)
 }
@@ -214,12 +234,12 @@ func local(ctx context.Context, from, to endpoint) (Result, error) {
 		result, err := dialed(ctx, from, a)
 		given <- outcome{result, err}
 	}()
-	mine, peer, err := welcome(to, b, func() error { return nil })
+	l, err := welcome(to, b, func() error { return nil })
 	if err != nil {
 		wire.CloseWith(b, err)
 		return Result{Code: CodeOf(err)}, errors.Join(err, (<-given).err)
 	}
-	result, err := carry(ctx, to, b, mine, peer)
+	result, err := carry(ctx, to, l)
 	sent := <-given
 	if f := (*fault.Error)(nil); err == nil || errors.As(err, &f) && f.Peer && sent.err != nil {
 		err = sent.err // the side where it happened knows best
@@ -231,13 +251,15 @@ func local(ctx context.Context, from, to endpoint) (Result, error) {
 // dialed carries out a session on a connection that this end has dialled.
 func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
 	mine, err := e.hello()
-	var peer *wire.Hello
+	l := link{conn: conn, mine: mine}
 	if err == nil {
 		stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
 		late := time.AfterFunc(helloWithin, func() {
 			wire.CloseWith(conn, fault.New(fault.Connect, "no hello within %v", helloWithin))
 		})
-		peer, err = wire.Greet(conn, mine)
+		start := time.Now()
+		l.peer, err = wire.Greet(conn, mine)
+		l.roundTrip = time.Since(start)
 		stop()
 		if !late.Stop() && err != nil {
 			err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
@@ -247,18 +269,21 @@ func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
 		wire.CloseWith(conn, err)
 		return Result{Code: CodeOf(err)}, err
 	}
-	return carry(ctx, e, conn, mine, peer)
+	return carry(ctx, e, l)
 }
 
 // welcome answers the Hello of a peer that has dialled, if claim lets it have
 // the session.
-func welcome(e endpoint, conn wire.Conn, claim func() error) (mine, peer *wire.Hello, err error) {
-	peer, err = wire.Welcome(conn, func(*wire.Hello) (*wire.Hello, error) {
+func welcome(e endpoint, conn wire.Conn, claim func() error) (l link, err error) {
+	l.conn = conn
+	start := time.Now() // the peer hears now that it is connected, and says hello
+	l.peer, err = wire.Welcome(conn, func(*wire.Hello) (*wire.Hello, error) {
+		l.roundTrip = time.Since(start)
 		if err := claim(); err != nil {
 			return nil, err
 		}
-		mine, err = e.hello()
-		return mine, err
+		l.mine, err = e.hello()
+		return l.mine, err
 	})
-	return mine, peer, err
+	return l, err
 }

@@ -105,7 +105,7 @@ func (h *host) connection(conn wire.Conn, remote string) {
 	late := time.AfterFunc(helloWithin, func() {
 		wire.CloseWith(conn, fault.New(fault.Access, "no hello within %v", helloWithin))
 	})
-	mine, peer, err := welcome(h, conn, func() error {
+	l, err := welcome(h, conn, func() error {
 		err := h.claim()
 		claimed = err == nil
 		return err
@@ -119,7 +119,7 @@ func (h *host) connection(conn wire.Conn, remote string) {
 		}
 		return
 	}
-	result, err := carry(h.run, h, conn, mine, peer)
+	result, err := carry(h.run, h, l)
 	h.settle(outcome{result, err})
 }
 

@@ -67,14 +67,20 @@ type taker struct {
 	root dirfs.Dir
 	lock *lock.Lock
 	area *stage.Area // nil between sessions, when the last one succeeded
+
+	compression *wire.Compression
 }
 
 func (r *Receiver) open() (*taker, error) {
+	compression, err := r.wish()
+	if err != nil {
+		return nil, err
+	}
 	path, err := r.prepare()
 	if err != nil {
 		return nil, fault.With(fault.Path, err)
 	}
-	t := &taker{Receiver: *r}
+	t := &taker{Receiver: *r, compression: compression}
 	t.Options = t.withDefaults(max(2, min(4, runtime.NumCPU())))
 	if t.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
@@ -169,24 +175,25 @@ func (t *taker) hello() (*wire.Hello, error) {
 	if err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
 	}
-	h := newHello(wire.Role_RECEIVER, t.Options)
+	h := newHello(wire.Role_RECEIVER, t.Options, t.compression)
 	h.Location = newLocation(t.root)
 	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon)}
 	return h, nil
 }
 
-func (t *taker) session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, r *run) error {
+func (t *taker) session(ctx context.Context, l link, r *run) error {
 	handles := dirfs.NewHandles(t.root, dirfs.DefaultHandles())
 	defer handles.Close()
-	d := receiver.Destination{Area: t.area, Handles: handles, Empty: mine.Destination.Empty, Here: mine.Location}
-	result, err := receiver.Run(ctx, conn, peer, d, receiver.Options{
-		Policy:    receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty},
-		Checksum:  t.Checksum,
-		Transfers: t.Transfers,
-		Checkers:  t.Checkers,
-		Log:       t.Log,
-		Counters:  t.Counters,
-		Problems:  r.problems,
+	d := receiver.Destination{Area: t.area, Handles: handles, Empty: l.mine.Destination.Empty, Here: l.mine.Location}
+	result, err := receiver.Run(ctx, l.conn, l.peer, d, receiver.Options{
+		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty},
+		Checksum:    t.Checksum,
+		Transfers:   t.Transfers,
+		Checkers:    t.Checkers,
+		Compression: l.mine.Compression,
+		Log:         t.Log,
+		Counters:    t.Counters,
+		Problems:    r.problems,
 	})
 	if t.area.Gone() {
 		t.area = nil

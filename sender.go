@@ -51,9 +51,15 @@ type giver struct {
 	Sender
 	path string // without links
 	root dirfs.Dir
+
+	compression *wire.Compression
 }
 
 func (s *Sender) open() (*giver, error) {
+	compression, err := s.wish()
+	if err != nil {
+		return nil, err
+	}
 	path, err := resolve(s.Dir)
 	if err != nil {
 		return nil, fault.New(fault.Path, "source %s: %w", s.Dir, cause(err))
@@ -62,7 +68,7 @@ func (s *Sender) open() (*giver, error) {
 	if err != nil {
 		return nil, fault.New(fault.Path, "source %s: %w", s.Dir, cause(err))
 	}
-	g := &giver{Sender: *s, path: path, root: root}
+	g := &giver{Sender: *s, path: path, root: root, compression: compression}
 	g.Options = g.withDefaults(max(1, min(4, runtime.NumCPU()/2)))
 	return g, nil
 }
@@ -75,23 +81,25 @@ func (g *giver) close() {
 func (g *giver) options() Options { return g.Options }
 
 func (g *giver) hello() (*wire.Hello, error) {
-	h := newHello(wire.Role_SENDER, g.Options)
+	h := newHello(wire.Role_SENDER, g.Options, g.compression)
 	h.Location = newLocation(g.root)
 	return h, nil
 }
 
-func (g *giver) session(ctx context.Context, conn wire.Conn, mine, peer *wire.Hello, r *run) error {
+func (g *giver) session(ctx context.Context, l link, r *run) error {
 	handles := dirfs.NewHandles(g.root, dirfs.DefaultHandles())
 	defer handles.Close()
-	result, err := sender.Run(ctx, conn, peer, handles, sender.Options{
-		Links:     g.Links,
-		Transfers: g.Transfers,
-		Checkers:  g.Checkers,
-		Above:     destinationsAbove(g.path),
-		Here:      mine.Location,
-		Log:       g.Log,
-		Counters:  g.Counters,
-		Problems:  r.problems,
+	result, err := sender.Run(ctx, l.conn, l.peer, handles, sender.Options{
+		Links:       g.Links,
+		Transfers:   g.Transfers,
+		Checkers:    g.Checkers,
+		Compression: l.mine.Compression,
+		Above:       destinationsAbove(g.path),
+		Here:        l.mine.Location,
+		RoundTrip:   l.roundTrip,
+		Log:         g.Log,
+		Counters:    g.Counters,
+		Problems:    r.problems,
 	})
 	r.result.Digest = result.Digest.String()
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)

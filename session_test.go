@@ -29,7 +29,7 @@ func TestBarrierAfterFailedSession(t *testing.T) {
 	}
 	here, there := newPipe()
 	wire.CloseWith(there, nil)
-	err = r.session(t.Context(), here, mine, &wire.Hello{Role: wire.Role_SENDER}, &run{Options: r.options(), problems: report.NewProblems(nil)})
+	err = r.session(t.Context(), link{conn: here, mine: mine, peer: &wire.Hello{Role: wire.Role_SENDER}}, &run{Options: r.options(), problems: report.NewProblems(nil)})
 	if CodeOf(err) != Lost {
 		t.Errorf("a session whose sender leaves ends with %v", err)
 	}

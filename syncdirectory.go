@@ -77,6 +77,11 @@ type Options struct {
 	NoDelete bool
 	// AllowEmpty lets a source without entries empty a destination.
 	AllowEmpty bool
+	// Compression says how the sender compresses what it sends: "auto" or
+	// "", by what the connection and the content turn out to be; "none";
+	// "zstd" or "zstd:LEVEL", always, with a level from 1 to 22. Either side
+	// may ask; "none" wins over "zstd", that over "auto".
+	Compression string
 	// Timeout ends a run in which nothing moves for so long; 0 waits.
 	Timeout time.Duration
 	// Log gets what happens; nil for nothing.

@@ -85,6 +85,7 @@ type flags struct {
 	noDelete, allowEmpty  bool
 	forceRoot, noFsync    bool
 	transfers, checkers   int
+	compress              string
 	timeout, contimeout   time.Duration
 	logLevel, logFormat   string
 	logFile               string
@@ -142,6 +143,7 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
+	p.StringVar(&f.compress, "compress", "auto", "compress what is sent: `HOW` is auto, none, zstd or zstd:LEVEL (1 to 22)")
 	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D` (default: wait)")
 	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within `D`")
 
@@ -230,14 +232,15 @@ func (f *flags) beyondLoopback() bool {
 // options returns what the library is told.
 func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) syncdirectory.Options {
 	o := syncdirectory.Options{
-		Transfers:  f.transfers,
-		Checkers:   f.checkers,
-		Checksum:   f.checksum,
-		NoDelete:   f.noDelete,
-		AllowEmpty: f.allowEmpty,
-		Timeout:    f.timeout,
-		Log:        log,
-		Counters:   counters,
+		Transfers:   f.transfers,
+		Checkers:    f.checkers,
+		Checksum:    f.checksum,
+		NoDelete:    f.noDelete,
+		AllowEmpty:  f.allowEmpty,
+		Compression: f.compress,
+		Timeout:     f.timeout,
+		Log:         log,
+		Counters:    counters,
 	}
 	if f.maxDeleteSet {
 		o.MaxDelete = &f.maxDelete

@@ -30,9 +30,11 @@ type Options struct {
 	Checksum  bool // compare all content
 	Transfers int  // files written at once
 	Checkers  int  // directories read, and files compared, at once
-	Log       *slog.Logger
-	Counters  *report.Counters
-	Problems  *report.Problems
+	// Compression is this side's wish: with none nothing compressed is taken.
+	Compression *wire.Compression
+	Log         *slog.Logger
+	Counters    *report.Counters
+	Problems    *report.Problems
 }
 
 // Policy bounds what may be done to the destination.
@@ -155,8 +157,9 @@ type session struct {
 	content  chan *wire.Buffer // to write: Pack, Chunk, End
 	ended    chan struct{}     // run has ended: read need not hand over any more
 
-	hashes  *queue.Queue[*target] // to hash
-	results *inbox                // from write and hash
+	expander func() *wire.Expander // made when it is needed first
+	hashes   *queue.Queue[*target] // to hash
+	results  *inbox                // from write and hash
 
 	mu      sync.Mutex // guards what follows and, while streaming, index
 	targets map[uint64]*target
@@ -195,6 +198,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		targets:  make(map[uint64]*target),
 		lost:     make(map[*tree.Dir]bool),
 		plan:     new(tree.Plan),
+		expander: sync.OnceValue(func() *wire.Expander { return wire.NewExpander(o.Transfers + 1) }),
 	}
 	s.apply = apply.New(d.Area, d.Handles, s.problem)
 	s.want = tree.Entry{Type: tree.Directory, Dir: new(tree.Dir)}

@@ -104,6 +104,9 @@ func TestTranscripts(t *testing.T) {
 			}
 			o := options()
 			o.Checksum = s.Option("checksum")
+			if s.Option("uncompressed") {
+				o.Compression = &wire.Compression{Mode: wire.Compression_NONE}
+			}
 			o.Policy.NoDelete = s.Option("no-delete")
 			if s.Option("max-delete-1") {
 				o.Policy.MaxDelete = new(uint64(1))

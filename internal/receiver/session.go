@@ -58,33 +58,46 @@ func (s *session) last(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// handle takes one message in. Content goes on to the writers; while they are
-// slow this waits, and nothing more is read.
+// handle takes one message in. Content goes on to the writers, who expand it;
+// while they are slow this waits, and nothing more is read.
 func (s *session) handle(b *wire.Buffer) error {
-	t, body, err := wire.Split(b.Bytes())
+	t, err := wire.TypeOf(b.Bytes())
+	content := t == wire.TypePack || t == wire.TypeChunk || t == wire.TypeEnd
+	switch {
+	case err == nil && content && s.waiting == 0:
+		err = wire.Errorf("content while none is wanted")
+	case err == nil && content && t != wire.TypeEnd:
+		s.busy.Add(1)
+		s.content <- b
+		return nil
+	}
+	var body []byte
 	if err == nil {
-		switch t {
-		case wire.TypePack, wire.TypeChunk, wire.TypeEnd:
-			if s.waiting > 0 {
-				return s.supplied(t, b, body)
-			}
-			err = wire.Errorf("content while none is wanted")
-		default:
-			err = s.control(t, body)
-		}
+		b, t, body, err = s.open(b)
+	}
+	switch {
+	case err != nil:
+	case t == wire.TypeEnd:
+		return s.end(b, body)
+	default:
+		err = s.control(t, body)
 	}
 	b.Free()
 	return err
 }
 
-// supplied takes in a part of what is wanted.
-func (s *session) supplied(t wire.Type, b *wire.Buffer, body []byte) error {
-	if t == wire.TypeEnd {
-		return s.end(b, body)
+// open takes a message apart, expanded if it is compressed. The buffer that it
+// returns, also with an error, is the caller's.
+func (s *session) open(b *wire.Buffer) (*wire.Buffer, wire.Type, []byte, error) {
+	if wire.Compressed(b.Bytes()) && s.Compression.GetMode() != wire.Compression_NONE {
+		plain, err := s.expander().Expand(b)
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		b = plain
 	}
-	s.busy.Add(1)
-	s.content <- b
-	return nil
+	t, body, err := wire.Split(b.Bytes())
+	return b, t, body, err
 }
 
 // control takes in a message without content.

@@ -15,7 +15,7 @@ import (
 // once, and each message stands for itself.
 func (s *session) write() {
 	for b := range s.content {
-		t, body, err := wire.Split(b.Bytes())
+		b, t, body, err := s.open(b)
 		if err == nil {
 			switch t {
 			case wire.TypePack:

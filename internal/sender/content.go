@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/supply"
@@ -86,14 +87,16 @@ func (s *session) restate(j *job, m wire.Meta) {
 
 // sendBatch sends small files, as many as fit into each message.
 func (s *session) sendBatch(batch []job) error {
+	began := time.Now()
 	p := wire.NewPack()
 	for i := range batch {
 		j := &batch[i]
 		meta, err := s.pack(p, j)
 		if errors.Is(err, supply.ErrLarge) && p.Files > 0 {
-			if err := s.sendPack(p); err != nil {
+			if err := s.sendPack(p, began); err != nil {
 				return err
 			}
+			began = time.Now()
 			p = wire.NewPack()
 			meta, err = s.pack(p, j)
 		}
@@ -108,7 +111,7 @@ func (s *session) sendBatch(batch []job) error {
 			s.sent(j, meta)
 		}
 	}
-	return s.sendPack(p)
+	return s.sendPack(p, began)
 }
 
 func (s *session) pack(p *wire.Pack, j *job) (m wire.Meta, err error) {
@@ -121,7 +124,7 @@ func (s *session) pack(p *wire.Pack, j *job) (m wire.Meta, err error) {
 	return m, err
 }
 
-func (s *session) sendPack(p *wire.Pack) error {
+func (s *session) sendPack(p *wire.Pack, began time.Time) error {
 	n := p.Files
 	if n == 0 {
 		p.Discard()
@@ -131,7 +134,7 @@ func (s *session) sendPack(p *wire.Pack) error {
 	s.Counters.Bytes.Add(int64(len(b.Bytes())))
 	// The receiver may answer before Write returns.
 	s.desk.answered(n)
-	return s.conn.Write(b)
+	return s.send(b, began)
 }
 
 // sendSum answers with the digest of a file's content.

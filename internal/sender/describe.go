@@ -3,6 +3,7 @@ package sender
 import (
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
+	"time"
 )
 
 const (
@@ -164,5 +165,5 @@ func (d *describer) flush() error {
 	d.s.asked(-d.answered)
 	d.answered = 0
 	d.list = wire.NewListing(page)
-	return d.s.conn.Write(b)
+	return d.s.send(b, time.Now())
 }

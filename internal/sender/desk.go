@@ -24,6 +24,9 @@ const (
 	// packFill is how much described content makes a batch: a little less
 	// than a message holds, for files that have grown.
 	packFill = 1000 << 10
+	// firstFill is the same for the first one, and doubles from batch to
+	// batch: the receiver should not wait for its first work.
+	firstFill = 64 << 10
 )
 
 // work is what a worker does next: one of a batch of small files, a file to
@@ -36,18 +39,26 @@ type work struct {
 	chunk int64
 }
 
-// desk hands the wanted files out to the workers.
+// desk hands the wanted files out to the workers, not in their order: small
+// ones so that messages get full.
 type desk struct {
 	mu     sync.Mutex // guards the rest
 	filled sync.Cond
-	jobs   []job
+	sums   []job
+	small  []job
+	big    []job
+	size   int64    // of small in a message
 	large  []*large // open, with chunks to be handed out
+	fill   int64    // how much described content makes a batch now
 	closed bool
 	open   int // jobs that are not answered
 }
 
+// share is how much of a message a small file takes, about.
+func (j *job) share() int64 { return j.entry.Size + 32 }
+
 func newDesk() *desk {
-	d := new(desk)
+	d := &desk{fill: firstFill}
 	d.filled.L = &d.mu
 	return d
 }
@@ -56,7 +67,17 @@ func newDesk() *desk {
 func (d *desk) put(jobs []job) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.jobs = append(d.jobs, jobs...)
+	for _, j := range jobs {
+		switch {
+		case j.what == wire.WantDigest:
+			d.sums = append(d.sums, j)
+		case j.entry.Size > packed:
+			d.big = append(d.big, j)
+		default:
+			d.small = append(d.small, j)
+			d.size += j.share()
+		}
+	}
 	d.open += len(jobs)
 	d.filled.Broadcast()
 	return d.open
@@ -114,25 +135,29 @@ func (d *desk) take() (work, bool) {
 	return work{}, false
 }
 
-// next returns what to do next, if there is anything: files that are open
-// come before those that are not.
+// next returns what to do next, if there is anything: chunks of files that are
+// open before others, and a message that is not full last.
 func (d *desk) next() (work, bool) {
 	if w, ok := d.takeChunk(); ok {
 		return w, true
 	}
-	if len(d.jobs) == 0 {
-		return work{}, false
-	}
-	j := &d.jobs[0]
 	switch {
-	case j.what == wire.WantDigest:
-		d.jobs = d.jobs[1:]
-		return work{sum: j}, true
-	case j.entry.Size > packed:
-		d.jobs = d.jobs[1:]
-		return work{open: j}, true
+	case d.size >= d.fill:
+		return work{batch: d.takeBatch()}, true
+	case len(d.big) > 0:
+		return work{open: first(&d.big)}, true
+	case len(d.small) > 0:
+		return work{batch: d.takeBatch()}, true
+	case len(d.sums) > 0:
+		return work{sum: first(&d.sums)}, true
 	}
-	return work{batch: d.takeBatch()}, true
+	return work{}, false
+}
+
+func first(jobs *[]job) *job {
+	j := &(*jobs)[0]
+	*jobs = (*jobs)[1:]
+	return j
 }
 
 func (d *desk) takeChunk() (work, bool) {
@@ -151,17 +176,16 @@ func (d *desk) takeChunk() (work, bool) {
 	return work{}, false
 }
 
+// takeBatch takes small files for one message.
 func (d *desk) takeBatch() []job {
 	n, size := 0, int64(0)
-	for n < len(d.jobs) {
-		j := &d.jobs[n]
-		if j.what != wire.WantContent || j.entry.Size > packed || n > 0 && size+j.entry.Size > packFill {
-			break
-		}
-		size += j.entry.Size + 64
+	for n < len(d.small) && (n == 0 || size+d.small[n].share() <= d.fill) {
+		size += d.small[n].share()
 		n++
 	}
-	batch := d.jobs[:n:n]
-	d.jobs = d.jobs[n:]
+	batch := d.small[:n:n]
+	d.small = d.small[n:]
+	d.size -= size
+	d.fill = min(2*d.fill, packFill)
 	return batch
 }

@@ -3,6 +3,7 @@ package sender
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/supply"
@@ -75,6 +76,7 @@ func (s *session) startLarge(j job, attempt int) error {
 
 // sendChunk sends one chunk, and after the last one the end.
 func (s *session) sendChunk(l *large, i int64) error {
+	began := time.Now()
 	n := l.file.ChunkLen(i)
 	c, content := wire.NewChunk(n)
 	err := l.file.Chunk(i, content)
@@ -84,7 +86,7 @@ func (s *session) sendChunk(l *large, i int64) error {
 	} else {
 		var b *wire.Buffer
 		b, sum = c.Finish(l.id, uint64(i), n)
-		if err := s.conn.Write(b); err != nil {
+		if err := s.send(b, began); err != nil {
 			return err // the session is over, which closes the file
 		}
 		s.Counters.Bytes.Add(int64(n))

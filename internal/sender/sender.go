@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -31,7 +32,12 @@ type Options struct {
 	Transfers int  // files read at once
 	Checkers  int  // directories read at once
 	// Above are the ids of destinations that the source lies in.
-	Above    [][]byte
+	Above [][]byte
+	// Compression is this side's wish, and RoundTrip how long the peer's
+	// answer to the Hello took.
+	Compression *wire.Compression
+	RoundTrip   time.Duration
+
 	Here     *wire.Location // of the source
 	Log      *slog.Logger
 	Counters *report.Counters
@@ -66,6 +72,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
+	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip, max(1, o.Transfers)+1)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
@@ -117,6 +124,9 @@ type session struct {
 	asks    *queue.Queue[wire.Question]
 	visited *queue.Queue[*tree.Dir] // directories to stream, while scanning
 	desk    *desk
+
+	governor   *governor
+	compressor *wire.Compressor // nil where it is never used
 
 	canon    tree.Canon   // what the receiver's file system holds
 	reserved atomic.Int32 // entries skipped for their name

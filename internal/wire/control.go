@@ -15,8 +15,16 @@ import (
 const Version = 1
 
 // Ability is a bit of Hello.abilities: something that both sides must have
-// before it is used. There are none in version 1.0.
+// before it is used.
 type Ability uint64
+
+// The abilities of this version.
+const (
+	AbilityZstd Ability = 1 << 0 // takes compressed messages
+)
+
+// Abilities are all that this package has.
+const Abilities = AbilityZstd
 
 const (
 	idSize    = 16
@@ -100,6 +108,8 @@ func (m *Hello) check() string {
 		return "hello: session id"
 	case len(m.GetLocation().GetMachine()) > maxSecret:
 		return "hello: location"
+	case m.GetCompression().GetMode() > Compression_ZSTD || m.GetCompression().GetMode() < 0 || m.GetCompression().GetLevel() > MaxLevel:
+		return "hello: compression"
 	case len(m.Nonce) > maxSecret || len(m.Proof) > maxSecret:
 		return "hello: authentication too long"
 	case (m.Role == Role_RECEIVER) != (m.Destination != nil):

@@ -73,6 +73,55 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_control_proto_rawDescGZIP(), []int{0}
 }
 
+type Compression_Mode int32
+
+const (
+	Compression_AUTO Compression_Mode = 0 // by what the connection and the content turn out to be
+	Compression_NONE Compression_Mode = 1
+	Compression_ZSTD Compression_Mode = 2 // always
+)
+
+// Enum value maps for Compression_Mode.
+var (
+	Compression_Mode_name = map[int32]string{
+		0: "AUTO",
+		1: "NONE",
+		2: "ZSTD",
+	}
+	Compression_Mode_value = map[string]int32{
+		"AUTO": 0,
+		"NONE": 1,
+		"ZSTD": 2,
+	}
+)
+
+func (x Compression_Mode) Enum() *Compression_Mode {
+	p := new(Compression_Mode)
+	*p = x
+	return p
+}
+
+func (x Compression_Mode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Compression_Mode) Descriptor() protoreflect.EnumDescriptor {
+	return file_control_proto_enumTypes[1].Descriptor()
+}
+
+func (Compression_Mode) Type() protoreflect.EnumType {
+	return &file_control_proto_enumTypes[1]
+}
+
+func (x Compression_Mode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Compression_Mode.Descriptor instead.
+func (Compression_Mode) EnumDescriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // Hello opens a session. Dialer → listener, then listener → dialer.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -89,6 +138,7 @@ type Hello struct {
 	Destination   *Destination           `protobuf:"bytes,11,opt,name=destination,proto3" json:"destination,omitempty"` // receiver only
 	Location      *Location              `protobuf:"bytes,12,opt,name=location,proto3" json:"location,omitempty"`       // of the directory
 	Progress      bool                   `protobuf:"varint,13,opt,name=progress,proto3" json:"progress,omitempty"`      // wants to hear, about every second, that work goes on
+	Compression   *Compression           `protobuf:"bytes,14,opt,name=compression,proto3" json:"compression,omitempty"` // how the sender compresses; see Agreed in compress.go
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,6 +264,66 @@ func (x *Hello) GetProgress() bool {
 	return false
 }
 
+func (x *Hello) GetCompression() *Compression {
+	if x != nil {
+		return x.Compression
+	}
+	return nil
+}
+
+// Compression says what a side wishes the sender to do.
+type Compression struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mode          Compression_Mode       `protobuf:"varint,1,opt,name=mode,proto3,enum=syncdirectory.v1.Compression_Mode" json:"mode,omitempty"`
+	Level         uint32                 `protobuf:"varint,2,opt,name=level,proto3" json:"level,omitempty"` // of Zstandard, 1 to 22; 0 is the default
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compression) Reset() {
+	*x = Compression{}
+	mi := &file_control_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compression) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compression) ProtoMessage() {}
+
+func (x *Compression) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compression.ProtoReflect.Descriptor instead.
+func (*Compression) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Compression) GetMode() Compression_Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Compression_AUTO
+}
+
+func (x *Compression) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
 // Location says which directory of which machine a side works in, so that two
 // that are the same, or one in the other, are found also through mounts and
 // whatever user runs either side. Directories of other machines never match.
@@ -228,7 +338,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_control_proto_msgTypes[1]
+	mi := &file_control_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +350,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[1]
+	mi := &file_control_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +363,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{1}
+	return file_control_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Location) GetMachine() []byte {
@@ -289,7 +399,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_control_proto_msgTypes[2]
+	mi := &file_control_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +411,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[2]
+	mi := &file_control_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +424,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{2}
+	return file_control_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Policy) GetMaxDelete() uint64 {
@@ -350,7 +460,7 @@ type Destination struct {
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_control_proto_msgTypes[3]
+	mi := &file_control_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +472,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[3]
+	mi := &file_control_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +485,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{3}
+	return file_control_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Destination) GetId() []byte {
@@ -413,7 +523,7 @@ type Canon struct {
 
 func (x *Canon) Reset() {
 	*x = Canon{}
-	mi := &file_control_proto_msgTypes[4]
+	mi := &file_control_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +535,7 @@ func (x *Canon) String() string {
 func (*Canon) ProtoMessage() {}
 
 func (x *Canon) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[4]
+	mi := &file_control_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +548,7 @@ func (x *Canon) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canon.ProtoReflect.Descriptor instead.
 func (*Canon) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{4}
+	return file_control_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Canon) GetGranularity() uint32 {
@@ -491,7 +601,7 @@ type Seal struct {
 
 func (x *Seal) Reset() {
 	*x = Seal{}
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +613,7 @@ func (x *Seal) String() string {
 func (*Seal) ProtoMessage() {}
 
 func (x *Seal) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +626,7 @@ func (x *Seal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seal.ProtoReflect.Descriptor instead.
 func (*Seal) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{5}
+	return file_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Seal) GetPerm() uint32 {
@@ -574,7 +684,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +696,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +709,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{6}
+	return file_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Counts) GetFiles() uint64 {
@@ -651,7 +761,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +773,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +786,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{7}
+	return file_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Problem) GetPath() []byte {
@@ -726,7 +836,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +848,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +861,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{8}
+	return file_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Done) GetCode() uint32 {
@@ -789,7 +899,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +911,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +924,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{9}
+	return file_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Changes) GetCreated() uint64 {
@@ -869,7 +979,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +991,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1004,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{10}
+	return file_control_proto_rawDescGZIP(), []int{11}
 }
 
 // Verdict ends a session. Sender → receiver.
@@ -908,7 +1018,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1030,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1043,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{11}
+	return file_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Verdict) GetCode() uint32 {
@@ -954,7 +1064,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xcf\x03\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\x90\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -970,7 +1080,15 @@ const file_control_proto_rawDesc = "" +
 	" \x01(\v2\x18.syncdirectory.v1.PolicyR\x06policy\x12?\n" +
 	"\vdestination\x18\v \x01(\v2\x1d.syncdirectory.v1.DestinationR\vdestination\x126\n" +
 	"\blocation\x18\f \x01(\v2\x1a.syncdirectory.v1.LocationR\blocation\x12\x1a\n" +
-	"\bprogress\x18\r \x01(\bR\bprogress\"R\n" +
+	"\bprogress\x18\r \x01(\bR\bprogress\x12?\n" +
+	"\vcompression\x18\x0e \x01(\v2\x1d.syncdirectory.v1.CompressionR\vcompression\"\x81\x01\n" +
+	"\vCompression\x126\n" +
+	"\x04mode\x18\x01 \x01(\x0e2\".syncdirectory.v1.Compression.ModeR\x04mode\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\rR\x05level\"$\n" +
+	"\x04Mode\x12\b\n" +
+	"\x04AUTO\x10\x00\x12\b\n" +
+	"\x04NONE\x10\x01\x12\b\n" +
+	"\x04ZSTD\x10\x02\"R\n" +
 	"\bLocation\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\fR\amachine\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\x04R\x06device\x12\x14\n" +
@@ -1049,36 +1167,40 @@ func file_control_proto_rawDescGZIP() []byte {
 	return file_control_proto_rawDescData
 }
 
-var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_control_proto_goTypes = []any{
-	(Role)(0),           // 0: syncdirectory.v1.Role
-	(*Hello)(nil),       // 1: syncdirectory.v1.Hello
-	(*Location)(nil),    // 2: syncdirectory.v1.Location
-	(*Policy)(nil),      // 3: syncdirectory.v1.Policy
-	(*Destination)(nil), // 4: syncdirectory.v1.Destination
-	(*Canon)(nil),       // 5: syncdirectory.v1.Canon
-	(*Seal)(nil),        // 6: syncdirectory.v1.Seal
-	(*Counts)(nil),      // 7: syncdirectory.v1.Counts
-	(*Problem)(nil),     // 8: syncdirectory.v1.Problem
-	(*Done)(nil),        // 9: syncdirectory.v1.Done
-	(*Changes)(nil),     // 10: syncdirectory.v1.Changes
-	(*Progress)(nil),    // 11: syncdirectory.v1.Progress
-	(*Verdict)(nil),     // 12: syncdirectory.v1.Verdict
+	(Role)(0),             // 0: syncdirectory.v1.Role
+	(Compression_Mode)(0), // 1: syncdirectory.v1.Compression.Mode
+	(*Hello)(nil),         // 2: syncdirectory.v1.Hello
+	(*Compression)(nil),   // 3: syncdirectory.v1.Compression
+	(*Location)(nil),      // 4: syncdirectory.v1.Location
+	(*Policy)(nil),        // 5: syncdirectory.v1.Policy
+	(*Destination)(nil),   // 6: syncdirectory.v1.Destination
+	(*Canon)(nil),         // 7: syncdirectory.v1.Canon
+	(*Seal)(nil),          // 8: syncdirectory.v1.Seal
+	(*Counts)(nil),        // 9: syncdirectory.v1.Counts
+	(*Problem)(nil),       // 10: syncdirectory.v1.Problem
+	(*Done)(nil),          // 11: syncdirectory.v1.Done
+	(*Changes)(nil),       // 12: syncdirectory.v1.Changes
+	(*Progress)(nil),      // 13: syncdirectory.v1.Progress
+	(*Verdict)(nil),       // 14: syncdirectory.v1.Verdict
 }
 var file_control_proto_depIdxs = []int32{
 	0,  // 0: syncdirectory.v1.Hello.role:type_name -> syncdirectory.v1.Role
-	3,  // 1: syncdirectory.v1.Hello.policy:type_name -> syncdirectory.v1.Policy
-	4,  // 2: syncdirectory.v1.Hello.destination:type_name -> syncdirectory.v1.Destination
-	2,  // 3: syncdirectory.v1.Hello.location:type_name -> syncdirectory.v1.Location
-	5,  // 4: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
-	7,  // 5: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
-	10, // 6: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	5,  // 1: syncdirectory.v1.Hello.policy:type_name -> syncdirectory.v1.Policy
+	6,  // 2: syncdirectory.v1.Hello.destination:type_name -> syncdirectory.v1.Destination
+	4,  // 3: syncdirectory.v1.Hello.location:type_name -> syncdirectory.v1.Location
+	3,  // 4: syncdirectory.v1.Hello.compression:type_name -> syncdirectory.v1.Compression
+	1,  // 5: syncdirectory.v1.Compression.mode:type_name -> syncdirectory.v1.Compression.Mode
+	7,  // 6: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
+	9,  // 7: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
+	12, // 8: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -1086,14 +1208,14 @@ func file_control_proto_init() {
 	if File_control_proto != nil {
 		return
 	}
-	file_control_proto_msgTypes[2].OneofWrappers = []any{}
+	file_control_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -55,8 +55,13 @@
 // # Messages
 //
 //	byte 0   type
-//	byte 1   flags: bit 0 the rest is compressed (needs an ability, none in v1.0); others 0
+//	byte 1   flags: bit 0 the body is compressed; others 0
 //	…        body
+//
+// The body of a Listing, Pack or Chunk may be compressed if the receiver's Hello
+// has ability 1: it then is one Zstandard frame (RFC 8878) that states its content
+// size, and with it the message is no longer than MaxMessage. Nobody compresses
+// if either Hello's compression says none.
 //
 // Control messages are Protocol Buffers (control.proto): Hello, Seal, Problem,
 // Done, Verdict, Progress. Fields unknown to a reader are ignored, so that

@@ -36,23 +36,40 @@ const (
 	MaxWants = 1 << 16
 )
 
-// Split takes off the head of a message.
+// flagCompressed says that what follows the head is compressed.
+const flagCompressed = 1
+
+// Split takes off the head of a message that is not compressed, or not any
+// more.
 func Split(message []byte) (Type, []byte, error) {
-	if len(message) < 2 {
-		return 0, nil, Errorf("message without a head")
+	t, err := TypeOf(message)
+	if err == nil && message[1] != 0 {
+		err = Errorf("message type %d is compressed", t)
 	}
-	t := Type(message[0])
-	if message[1] != 0 {
-		return 0, nil, Errorf("message type %d with unknown flags", t)
-	}
-	switch t {
-	case TypeListing, TypePack, TypeChunk:
-	default:
-		if len(message) > SmallMessage {
-			return 0, nil, Errorf("message type %d too long", t)
-		}
+	if err != nil {
+		return 0, nil, err
 	}
 	return t, message[2:], nil
+}
+
+// TypeOf returns the type of a message, compressed or not.
+func TypeOf(message []byte) (Type, error) {
+	if len(message) < 2 {
+		return 0, Errorf("message without a head")
+	}
+	t, flags := Type(message[0]), message[1]
+	switch t {
+	case TypeListing, TypePack, TypeChunk:
+		flags &^= flagCompressed
+	default:
+		if len(message) > SmallMessage {
+			return 0, Errorf("message type %d too long", t)
+		}
+	}
+	if flags != 0 {
+		return 0, Errorf("message type %d with unknown flags", t)
+	}
+	return t, nil
 }
 
 func newMessage(t Type, capacity int) *Buffer {

@@ -35,6 +35,7 @@ func newPeer(text string) peer {
 //	ask ID FROM TO BUDGET …      "-" is no bound
 //	want content|digest ID …
 //	raw HEX
+//	compressed …                 any of those, compressed
 func (p *peer) message(w []string) []*wire.Buffer {
 	has := func(word string) bool { return strings.Contains(" "+strings.Join(w[1:], " ")+" ", " "+word+" ") }
 	one := func(b *wire.Buffer) []*wire.Buffer { return []*wire.Buffer{b} }
@@ -104,6 +105,14 @@ func (p *peer) message(w []string) []*wire.Buffer {
 			ids = append(ids, number(id))
 		}
 		return wire.EncodeWant(what, ids)
+	case "compressed":
+		messages := p.message(w[1:])
+		for i, b := range messages {
+			if messages[i] = wire.NewCompressor(1, 1).Compress(b); !wire.Compressed(messages[i].Bytes()) {
+				panic("wiretest: too short to be compressed")
+			}
+		}
+		return messages
 	case "raw":
 		raw, err := hex.DecodeString(w[1])
 		if err != nil {

@@ -1,0 +1,138 @@
+package wire
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// MaxLevel is the highest level of Zstandard.
+	MaxLevel = 22
+	// defaultLevel is what the zstd command takes too.
+	defaultLevel = 3
+
+	// leastCompressed is the length in bytes from which on a message is
+	// worth trying, and leastGain the part of it that must be gained.
+	leastCompressed = 512
+	leastGain       = 16
+)
+
+// ParseCompression reads auto, none, zstd or zstd:LEVEL.
+func ParseCompression(s string) (*Compression, error) {
+	c := new(Compression)
+	name, level, leveled := strings.Cut(s, ":")
+	switch {
+	case s == "auto":
+		return c, nil
+	case s == "none":
+		c.Mode = Compression_NONE
+		return c, nil
+	case name != "zstd":
+		return nil, fmt.Errorf("compression %q is not one of auto, none, zstd, zstd:LEVEL", s)
+	}
+	c.Mode = Compression_ZSTD
+	if leveled {
+		n, err := strconv.ParseUint(level, 10, 8)
+		if err != nil || n < 1 || n > MaxLevel {
+			return nil, fmt.Errorf("compression level %q is not 1 to %d", level, MaxLevel)
+		}
+		c.Level = uint32(n)
+	}
+	return c, nil
+}
+
+// Agreed returns how a sender compresses, from its own wish and its peer's
+// Hello: not at all if one side wants that or the peer cannot take it, otherwise
+// as one of them asks for, with the higher level, which is 0 where it is left
+// to the sender.
+func Agreed(mine *Compression, peer *Hello) *Compression {
+	theirs := peer.GetCompression()
+	c := &Compression{Mode: max(mine.GetMode(), theirs.GetMode()), Level: max(mine.GetLevel(), theirs.GetLevel())}
+	if mine.GetMode() == Compression_NONE || theirs.GetMode() == Compression_NONE || Ability(peer.GetAbilities())&AbilityZstd == 0 {
+		c.Mode = Compression_NONE
+	}
+	if c.Level == 0 && c.Mode != Compression_AUTO {
+		c.Level = defaultLevel
+	}
+	return c
+}
+
+// Compressor compresses messages. It is safe for concurrent use.
+type Compressor struct{ enc *zstd.Encoder }
+
+// NewCompressor returns a Compressor for so many at a time.
+func NewCompressor(level uint32, atOnce int) *Compressor {
+	enc, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(int(level))),
+		zstd.WithEncoderConcurrency(atOnce),
+		zstd.WithEncoderCRC(false), // the message has a checksum of its own
+		zstd.WithWindowSize(1<<20), // of a message
+	)
+	if err != nil {
+		panic("wire: " + err.Error()) // options that do not exist
+	}
+	return &Compressor{enc}
+}
+
+// Compress returns a message compressed where that makes it shorter, or b
+// itself where not. It takes b over.
+func (c *Compressor) Compress(b *Buffer) *Buffer {
+	plain := b.Bytes()
+	if len(plain) < leastCompressed {
+		return b
+	}
+	out := NewBuffer(min(len(plain)+1<<10, MaxMessage))
+	out.Append(plain[0], plain[1]|flagCompressed)
+	out.set(c.enc.EncodeAll(plain[2:], out.b))
+	if len(out.Bytes()) > len(plain)-len(plain)/leastGain {
+		out.Free()
+		return b
+	}
+	b.Free()
+	return out
+}
+
+// Compressed reports whether a message is, and may be.
+func Compressed(message []byte) bool {
+	_, err := TypeOf(message)
+	return err == nil && message[1]&flagCompressed != 0
+}
+
+// Expander undoes what a Compressor did. It is safe for concurrent use.
+type Expander struct{ dec *zstd.Decoder }
+
+// NewExpander returns an Expander for so many messages at a time.
+func NewExpander(atOnce int) *Expander {
+	dec, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(atOnce),
+		zstd.WithDecoderMaxMemory(MaxMessage),
+		zstd.WithDecodeAllCapLimit(true),
+	)
+	if err != nil {
+		panic("wire: " + err.Error()) // options that do not exist
+	}
+	return &Expander{dec}
+}
+
+// Expand returns the message that Compress was given, of one that is
+// Compressed. It takes b over, also when it fails.
+func (e *Expander) Expand(b *Buffer) (*Buffer, error) {
+	defer b.Free()
+	message := b.Bytes()
+	var head zstd.Header
+	if err := head.Decode(message[2:]); err != nil || head.Skippable || !head.HasFCS || head.FrameContentSize > MaxMessage-2 {
+		return nil, Errorf("malformed compressed message")
+	}
+	out := NewBuffer(2 + int(head.FrameContentSize))
+	out.Append(message[0], message[1]&^flagCompressed)
+	p, err := e.dec.DecodeAll(message[2:], out.b)
+	if err != nil || len(p) != len(out.b)+int(head.FrameContentSize) {
+		out.Free()
+		return nil, Errorf("malformed compressed message")
+	}
+	out.set(p)
+	return out, nil
+}
