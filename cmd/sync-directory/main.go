@@ -9,6 +9,7 @@ import (
 )
 
 func main() {
+	cli.GrowFirst()
 	signals, stop := cli.Signals()
 	defer stop()
 	os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr, signals))

@@ -26,7 +26,7 @@ func everyBench(b *testing.B, bench func(b *testing.B, d dirfs.Dir)) {
 func BenchmarkList(b *testing.B) {
 	everyBench(b, func(b *testing.B, d dirfs.Dir) {
 		for i := range 1000 {
-			ok(b, must(d.Create(fmt.Sprint(i)))(b).Close())
+			ok(b, must(d.Create(fmt.Sprint(i), 0o600))(b).Close())
 		}
 		for b.Loop() {
 			ok(b, d.List(func([]byte, dirfs.Info, error) error { return nil }))
@@ -39,7 +39,7 @@ func BenchmarkCreateWrite(b *testing.B) {
 	everyBench(b, func(b *testing.B, d dirfs.Dir) {
 		content := make([]byte, 1<<10)
 		for b.Loop() {
-			f := must(d.Create("file"))(b)
+			f := must(d.Create("file", 0o600))(b)
 			must(f.WriteAt(content, 0))(b)
 			ok(b, f.Close())
 			ok(b, d.Remove("file"))
@@ -51,7 +51,7 @@ func BenchmarkCreateWrite(b *testing.B) {
 func BenchmarkOpenRead(b *testing.B) {
 	everyBench(b, func(b *testing.B, d dirfs.Dir) {
 		content := make([]byte, 1<<10)
-		f := must(d.Create("file"))(b)
+		f := must(d.Create("file", 0o600))(b)
 		must(f.WriteAt(content, 0))(b)
 		ok(b, f.Close())
 		for b.Loop() {

@@ -76,7 +76,8 @@ type Dir interface {
 	// file system is ErrMount, unless the root allows crossing.
 	OpenDir(name string) (Dir, error)
 	// Open opens a regular file for reading, and never waits: anything else
-	// is ErrNotRegular and is not opened, a link is ELOOP.
+	// is ErrNotRegular, a link is ELOOP. Who knows that an entry is no
+	// regular file does not ask: the system may have to open it to tell.
 	Open(name string) (File, error)
 	// ReadLink returns a link's target as it stands.
 	ReadLink(name string) (string, error)
@@ -84,9 +85,10 @@ type Dir interface {
 	// Mkdir makes a directory with exactly the given permission bits,
 	// whatever the umask.
 	Mkdir(name string, perm uint16) error
-	// Create makes a new file with mode 0600, opened for reading and
-	// writing. It fails with fs.ErrExist where anything has that name.
-	Create(name string) (File, error)
+	// Create makes a new file, opened for reading and writing, with the given
+	// permission bits less what the umask takes. It fails with fs.ErrExist
+	// where anything has that name.
+	Create(name string, perm uint16) (File, error)
 	// Symlink makes a link. The target is not looked at.
 	Symlink(target, name string) error
 	// Rename moves name to newName in to, replacing what is there as

@@ -24,13 +24,11 @@ type linuxFile struct {
 	seen  Info        // what Open saw
 }
 
-// Open implements Dir. Opening a FIFO wakes a writer that waits for a reader,
-// and opening a device can rewind a tape, so the entry is examined before it
-// is opened; that costs what the caller's first Info then saves.
+// Open implements Dir. Nothing is read before what was opened has been
+// examined, which saves the caller's first Info.
 //
-// RACE: the entry may be replaced between the two. Then O_NOFOLLOW refuses a
-// link, O_NONBLOCK keeps a FIFO from holding us, and what was opened is
-// examined once more before anything is read from it.
+// RACE: what a scan found to be a regular file may have become anything since.
+// O_NOFOLLOW refuses a link, and O_NONBLOCK keeps a FIFO from holding us.
 func (d *linuxDir) Open(name string) (File, error) {
 	if err := tree.CheckName(name); err != nil {
 		return nil, fail("open", name, err)
@@ -44,20 +42,18 @@ func (d *linuxDir) Open(name string) (File, error) {
 
 // open opens a name that is checked.
 func (d *linuxDir) open(name string) (*linuxFile, error) {
-	var st unix.Stat_t
-	if err := statAt(d.fd, name, &st); err != nil {
-		return nil, err
-	}
-	if err := checkRegular(st.Mode); err != nil {
-		return nil, err
-	}
 	fd, e := at(unix.SYS_OPENAT, d.fd, name, openFlags, 0)
-	if e != 0 {
+	switch e {
+	case 0:
+	case unix.ENXIO, unix.ENODEV: // a socket, or a device that is not there
+		return nil, ErrNotRegular
+	default:
 		return nil, e
 	}
+	var st unix.Stat_t
 	err := fstat(fd, &st)
-	if err == nil {
-		err = checkRegular(st.Mode)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = ErrNotRegular
 	}
 	if err != nil {
 		_ = closeFD(fd) // nothing was written
@@ -68,20 +64,9 @@ func (d *linuxDir) open(name string) (*linuxFile, error) {
 	return f, nil
 }
 
-// checkRegular says what is wrong with a mode for opening.
-func checkRegular(mode uint32) error {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return nil
-	case unix.S_IFLNK:
-		return unix.ELOOP
-	}
-	return ErrNotRegular
-}
-
 // Create implements Dir.
-func (d *linuxDir) Create(name string) (File, error) {
-	fd, err := d.named("create", unix.SYS_OPENAT, name, createFlags, 0o600)
+func (d *linuxDir) Create(name string, perm uint16) (File, error) {
+	fd, err := d.named("create", unix.SYS_OPENAT, name, createFlags, uintptr(perm&permBits))
 	if err != nil {
 		return nil, err
 	}

@@ -124,11 +124,11 @@ func (d *injectedDir) Mkdir(name string, perm uint16) error {
 }
 
 // Create implements Dir.
-func (d *injectedDir) Create(name string) (File, error) {
+func (d *injectedDir) Create(name string, perm uint16) (File, error) {
 	if err := d.change("Create", name); err != nil {
 		return nil, err
 	}
-	f, err := d.dir.Create(name)
+	f, err := d.dir.Create(name, perm)
 	if err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func work(d dirfs.Dir) error {
 
 // workFile makes a file in sub, moves it to d and reads it there.
 func workFile(sub, d dirfs.Dir) error {
-	f, err := sub.Create("file")
+	f, err := sub.Create("file", 0o600)
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,11 @@ func (d *portableDir) openFile(name string) (*os.File, error) {
 }
 
 // Create implements Dir.
-func (d *portableDir) Create(name string) (File, error) {
+func (d *portableDir) Create(name string, perm uint16) (File, error) {
 	if err := checkPortable("create", name); err != nil {
 		return nil, err
 	}
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, modeOf(perm))
 	if err != nil {
 		return nil, fail("create", name, err)
 	}

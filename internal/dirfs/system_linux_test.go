@@ -205,7 +205,7 @@ func TestNamesAllocateNothing(t *testing.T) {
 		"Rename": {0, func() error { return each2(d.Rename("000000", d, name), d.Rename(name, d, "000000")) }},
 		"Mkdir":  {0, func() error { return each2(d.Mkdir(name, 0o700), d.RemoveDir(name)) }},
 		"Create": {1, func() error { // the File itself
-			f, err := d.Create(name)
+			f, err := d.Create(name, 0o600)
 			if err != nil {
 				return err
 			}

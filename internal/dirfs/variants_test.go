@@ -129,7 +129,7 @@ func (p *place) mkdir(name string) dirfs.Dir {
 // create makes a file through the handle.
 func (p *place) create(name, content string) {
 	p.Helper()
-	f := must(p.Create(name))(p)
+	f := must(p.Create(name, 0o600))(p)
 	must(f.WriteAt([]byte(content), 0))(p)
 	ok(p, f.Close())
 }

@@ -16,7 +16,7 @@ import (
 
 func TestCreateIsExclusive(t *testing.T) {
 	everywhere(t, func(p *place) {
-		f := must(p.Create("file"))(p)
+		f := must(p.Create("file", 0o600))(p)
 		must(f.WriteAt([]byte("abc"), 2))(p)
 		buf := make([]byte, 5)
 		must(f.ReadAt(buf, 0))(p)
@@ -33,7 +33,7 @@ func TestCreateIsExclusive(t *testing.T) {
 		if err := f.Close(); err == nil {
 			p.Error("closed twice")
 		}
-		_, err := p.Create("file")
+		_, err := p.Create("file", 0o600)
 		wants(p, err, fs.ErrExist)
 		if got := p.content("file"); got != "\x00\x00a" {
 			p.Errorf("got %q", got)
@@ -60,7 +60,7 @@ func TestExactBits(t *testing.T) {
 				}
 				ok(p, p.RemoveDir("dir"))
 			}
-			f := must(p.Create("file"))(p)
+			f := must(p.Create("file", 0o600))(p)
 			defer f.Close()
 			for _, perm := range []uint16{0o644, 0o777, 0o4755, 0, 0o600} {
 				ok(p, f.Chmod(perm))
@@ -94,7 +94,7 @@ func TestTimes(t *testing.T) {
 	everywhere(t, func(p *place) {
 		ok(p, p.Symlink("x", "link"))
 		sub := p.mkdir("sub")
-		f := must(p.Create("file"))(p)
+		f := must(p.Create("file", 0o600))(p)
 		defer f.Close()
 		links := true
 		for _, want := range times {

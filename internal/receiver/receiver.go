@@ -165,6 +165,7 @@ type session struct {
 	targets map[uint64]*target
 	lost    map[*tree.Dir]bool // while streaming: directories that could not be made
 	begun   tree.Set           // while streaming: files of which something came
+	unused  []target           // for newTarget; while not streaming the session's own
 
 	descent   *descent           // while comparing
 	dirs      map[uint64]growing // while streaming: directories of which more may come

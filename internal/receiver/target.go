@@ -96,6 +96,7 @@ type outcome struct {
 type inbox struct {
 	mu    sync.Mutex // guards list
 	list  []outcome
+	spare []outcome     // what take returned last; owned by the session
 	ready chan struct{} // holds one token while list is not empty
 }
 
@@ -111,10 +112,11 @@ func (b *inbox) put(outcomes ...outcome) {
 	}
 }
 
+// take returns what is there. It is valid until take is called again.
 func (b *inbox) take() []outcome {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := b.list
-	b.list = nil
-	return list
+	clear(b.spare) // lets go of the targets
+	b.list, b.spare = b.spare[:0], b.list
+	return b.spare
 }

@@ -186,10 +186,19 @@ func (s *session) fetchTarget(step tree.Step) (*target, error) {
 	return s.newTarget(id, step, s.apply.Builds(step.Dir)), nil
 }
 
+// slab is how many targets are allocated together: there is one for every file,
+// and neighbours are done at about the same time.
+const slab = 64
+
 // newTarget returns a target that goes right to its place, where that is in a
-// directory that is built, or into the stage.
+// directory that is built, or into the stage. While streaming s.mu must be held.
 func (s *session) newTarget(id uint64, step tree.Step, build bool) *target {
-	t := &target{id: id, what: wire.WantContent, step: step, dir: step.Dir, name: step.Entry().Name, build: build}
+	if len(s.unused) == 0 {
+		s.unused = make([]target, slab)
+	}
+	t := &s.unused[0]
+	s.unused = s.unused[1:]
+	t.id, t.what, t.step, t.dir, t.name, t.build = id, wire.WantContent, step, step.Dir, step.Entry().Name, build
 	if !build {
 		t.name = s.area.Next()
 	}

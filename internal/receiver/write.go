@@ -14,12 +14,13 @@ import (
 // write writes content until there is no more to come. Several of it run at
 // once, and each message stands for itself.
 func (s *session) write() {
+	var done []outcome // of a pack
 	for b := range s.content {
 		b, t, body, err := s.open(b)
 		if err == nil {
 			switch t {
 			case wire.TypePack:
-				err = s.writePack(body)
+				done, err = s.writePack(body, done[:0])
 			case wire.TypeChunk:
 				err = s.writeChunk(body)
 			case wire.TypeEnd:
@@ -54,9 +55,9 @@ func (s *session) wants(id uint64, last bool) (*target, error) {
 	return t, nil
 }
 
-// writePack writes the small files of a message.
-func (s *session) writePack(body []byte) error {
-	var done []outcome
+// writePack writes the small files of a message, whose outcomes it adds to
+// done.
+func (s *session) writePack(body []byte, done []outcome) ([]outcome, error) {
 	var failed error
 	err := wire.DecodePack(body, func(f wire.Packed) bool {
 		t, err := s.wants(f.ID, true)
@@ -76,7 +77,7 @@ func (s *session) writePack(body []byte) error {
 		return true
 	})
 	s.results.put(done...)
-	return errors.Join(failed, err)
+	return done, errors.Join(failed, err)
 }
 
 func (s *session) writeChunk(body []byte) error {

@@ -78,8 +78,8 @@ const (
 )
 
 // near is the round trip up to which a peer counts as near: on this machine or
-// in the same building.
-const near = 3 * time.Millisecond
+// in the same building, and answering the Hello while it is busy.
+const near = 8 * time.Millisecond
 
 func newGovernor(roundTrip time.Duration) *governor {
 	return &governor{on: true, far: roundTrip > near}

@@ -66,13 +66,13 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		fail:    fail,
 		asks:    queue.New[wire.Question](),
 		visited: queue.New[*tree.Dir](),
-		desk:    newDesk(),
 		opened:  make(map[*large]bool),
 		canon:   peer.Destination.Canon.Tree(),
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
 	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip, max(1, o.Transfers)+1)
+	s.desk = newDesk(s.governor.compresses)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)

@@ -129,7 +129,7 @@ func (a *Area) note(name string, content []byte) error {
 	if err := a.work.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := a.work.Create(name)
+	f, err := a.work.Create(name, 0o600)
 	if err != nil {
 		return err
 	}

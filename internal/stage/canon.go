@@ -16,7 +16,7 @@ func (a *Area) probe() (c tree.Canon, err error) {
 	if err := absent(a.work.Remove(probeName)); err != nil {
 		return c, err
 	}
-	f, err := a.work.Create(probeName)
+	f, err := a.work.Create(probeName, 0o600)
 	if err != nil {
 		return c, err
 	}

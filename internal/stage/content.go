@@ -13,7 +13,7 @@ import (
 // Put makes a new file of verified content, with its metadata, and returns
 // what the system says of it afterwards. On failure nothing is left.
 func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirfs.Info, error) {
-	f, err := in.Create(name)
+	f, err := in.Create(name, m.Perm)
 	if err != nil {
 		return dirfs.Info{}, err
 	}
@@ -23,17 +23,20 @@ func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirf
 	return a.seal(f, in, name, m)
 }
 
-// seal gives a file that is complete its metadata and closes it.
+// seal gives a file that is complete its metadata and closes it. Where the
+// umask let it have its permission from the beginning, that is not set again.
 func (a *Area) seal(f dirfs.File, in dirfs.Dir, name string, m wire.Meta) (info dirfs.Info, err error) {
-	err = f.Chmod(m.Perm)
+	err = f.SetTime(a.Canon.Time(m.MTime))
 	if err == nil {
-		err = f.SetTime(a.Canon.Time(m.MTime))
+		info, err = f.Info()
+	}
+	if err == nil && info.Perm != m.Perm {
+		if err = f.Chmod(m.Perm); err == nil {
+			info, err = f.Info()
+		}
 	}
 	if err == nil && a.SyncsEach() {
 		err = f.Sync()
-	}
-	if err == nil {
-		info, err = f.Info()
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -51,7 +54,7 @@ func (a *Area) Copy(from dirfs.Dir, old string, in dirfs.Dir, name string, m wir
 		return dirfs.Info{}, err
 	}
 	defer src.Close()
-	f, err := in.Create(name)
+	f, err := in.Create(name, m.Perm)
 	if err != nil {
 		return dirfs.Info{}, err
 	}
@@ -84,7 +87,7 @@ type Large struct {
 // Create makes a new file for chunks. In must be held until the file is
 // sealed or discarded.
 func (a *Area) Create(in dirfs.Dir, name string) (*Large, error) {
-	f, err := in.Create(name)
+	f, err := in.Create(name, 0o600)
 	if err != nil {
 		return nil, err
 	}

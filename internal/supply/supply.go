@@ -25,7 +25,7 @@ var ErrLarge = errors.New("does not fit into one message")
 
 // Into adds a file to a pack, as number id. On failure the pack is as before.
 func Into(p *wire.Pack, in dirfs.Dir, name string, id uint64) (wire.Meta, error) {
-	f, err := Open(in, name)
+	f, err := open(in, name)
 	if err != nil {
 		return wire.Meta{}, err
 	}
@@ -51,16 +51,25 @@ type File struct {
 
 // Open opens a regular file.
 func Open(in dirfs.Dir, name string) (*File, error) {
-	f, err := in.Open(name)
+	f, err := open(in, name)
 	if err != nil {
 		return nil, err
+	}
+	return &f, nil
+}
+
+// open returns the file itself: of small ones there are many.
+func open(in dirfs.Dir, name string) (File, error) {
+	f, err := in.Open(name)
+	if err != nil {
+		return File{}, err
 	}
 	info, err := f.Info()
 	if err != nil {
 		f.Close()
-		return nil, err
+		return File{}, err
 	}
-	return &File{f: f, info: info, Meta: MetaOf(info)}, nil
+	return File{f: f, info: info, Meta: MetaOf(info)}, nil
 }
 
 // MetaOf returns of info what crosses the wire.
