@@ -78,7 +78,7 @@ func newHello(role wire.Role, o Options, c *wire.Compression) *wire.Hello {
 		Checksum:   o.Checksum,
 		Abilities:  uint64(wire.Abilities),
 		Progress:   o.Timeout > 0,
-		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty},
+		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty, Sparse: o.Sparse},
 
 		Compression: c,
 	}

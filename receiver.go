@@ -29,6 +29,9 @@ type Receiver struct {
 	// NoFsync leaves it to the system when the result becomes durable: a
 	// power cut shortly after may lose it.
 	NoFsync bool
+	// IgnoreSpace begins even where the disk looks too small for what is to
+	// be written.
+	IgnoreSpace bool
 	Options
 }
 
@@ -186,8 +189,9 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 	defer handles.Close()
 	d := receiver.Destination{Area: t.area, Handles: handles, Empty: l.mine.Destination.Empty, Here: l.mine.Location}
 	result, err := receiver.Run(ctx, l.conn, l.peer, d, receiver.Options{
-		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty},
+		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse},
 		Checksum:    t.Checksum,
+		IgnoreSpace: t.IgnoreSpace,
 		Transfers:   t.Transfers,
 		Checkers:    t.Checkers,
 		Compression: l.mine.Compression,

@@ -82,6 +82,9 @@ type Options struct {
 	// "zstd" or "zstd:LEVEL", always, with a level from 1 to 22. Either side
 	// may ask; "none" wins over "zstd", that over "auto".
 	Compression string
+	// Sparse leaves holes in the destination's large files where the source's
+	// have some. It is enough that one side asks for it.
+	Sparse bool
 	// Timeout ends a run in which nothing moves for so long; 0 waits.
 	Timeout time.Duration
 	// Log gets what happens; nil for nothing.

@@ -339,11 +339,11 @@ func (a *Applier) count(s *tree.Step) {
 // holds that much more than the tree, and no more.
 const (
 	batchFiles = 16 << 10
-	batchBytes = 512 << 20
+	BatchBytes = 512 << 20 // of content
 )
 
 // Full reports whether enough is staged to be installed.
-func (a *Applier) Full() bool { return len(a.staged) >= batchFiles || a.bytes >= batchBytes }
+func (a *Applier) Full() bool { return len(a.staged) >= batchFiles || a.bytes >= BatchBytes }
 
 // DiskFailed reports whether an error concerns the disk as a whole: there is
 // no use in trying the next file.

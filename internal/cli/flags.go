@@ -43,7 +43,8 @@ const codes = `
 Exit codes, the first that applies:
    1  usage
    2  versions do not fit
-   3  source or destination cannot be used: missing, not a directory, nested, in use
+   3  source or destination cannot be used: missing, not a directory, nested, in use,
+      disk too small
    5  not let in: TLS, host name, origin, busy
   20  interrupted by a signal
   25  a guard refused the plan: --max-delete, empty source
@@ -84,6 +85,7 @@ type flags struct {
 	delete                bool
 	noDelete, allowEmpty  bool
 	forceRoot, noFsync    bool
+	sparse, ignoreSpace   bool
 	transfers, checkers   int
 	compress              string
 	timeout, contimeout   time.Duration
@@ -134,6 +136,8 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolVar(&f.delete, "delete", true, "accepted for those who type it: removing is what this program does")
 	p.BoolVar(&f.allowEmpty, "allow-empty", false, "let an empty source empty the destination")
 	p.BoolVar(&f.forceRoot, "force-root", false, "let / or the home directory be the destination (receiver)")
+	p.BoolVarP(&f.sparse, "sparse", "S", false, "leave holes in large files where the source has some")
+	p.BoolVar(&f.ignoreSpace, "ignore-space", false, "begin even where the disk looks too small (receiver)")
 	p.BoolVar(&f.noFsync, "no-fsync", false, "do not wait until the result is durable (receiver)")
 
 	p.StringArrayVar(&f.listen, "listen", nil, "listen on `ADDR` instead of this machine only; may be repeated")
@@ -189,8 +193,8 @@ func (f *flags) checkValues() error {
 		return usage("--delete=false is spelled --no-delete")
 	case f.links && f.from == "":
 		return usage("--links belongs to the sender, which decides what is described")
-	case (f.forceRoot || f.noFsync) && f.outputDir == "":
-		return usage("--force-root and --no-fsync belong to the receiver")
+	case (f.forceRoot || f.noFsync || f.ignoreSpace) && f.outputDir == "":
+		return usage("--force-root, --no-fsync and --ignore-space belong to the receiver")
 	case f.insecure && len(f.listen) == 0:
 		return usage("--insecure goes with --listen: without that, only this machine can connect")
 	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure) && !f.portSet:
@@ -238,6 +242,7 @@ func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) sync
 		NoDelete:    f.noDelete,
 		AllowEmpty:  f.allowEmpty,
 		Compression: f.compress,
+		Sparse:      f.sparse,
 		Timeout:     f.timeout,
 		Log:         log,
 		Counters:    counters,

@@ -3,7 +3,7 @@
 //
 // Its laws: no call takes more than one path component, so nothing outside
 // the opened root can be named; no call follows a link, in any position; a
-// FIFO, a socket or a device is never opened; and every call that changes
+// FIFO, a socket or a device is never waited for nor read; and every call that changes
 // something goes through the methods of Dir and File, which a test can wrap
 // with Inject and make fail one by one.
 //
@@ -40,6 +40,7 @@ type Info struct {
 	Perm     uint16    // all twelve bits: 0 to 0o7777
 	Nlink    uint32    // hard links; 1 where the system does not say
 	Size     int64
+	Alloc    int64 // bytes on the disk; Size where the system does not say
 	MTime    tree.Time
 	CTime    tree.Time // zero where the system has none
 	Dev, Ino uint64    // zero where the system has none
@@ -136,6 +137,14 @@ type File interface {
 	// Info examines the open file. The first Info after Open, with no other
 	// call between, may be what Open itself saw.
 	Info() (Info, error)
+	// Extent returns the first range of data at or after off; up to its
+	// beginning there is a hole. It is io.EOF where only a hole is left.
+	// Where the system does not say everything is data.
+	Extent(off int64) (from, to int64, err error)
+	// Allocate gives a range its place on the disk, in which what was not
+	// written reads as zeros. It fails with errors.ErrUnsupported where the
+	// system cannot.
+	Allocate(off, n int64) error
 	// Truncate sets the file's size.
 	Truncate(size int64) error
 	// Chmod sets the permission bits, whatever the umask.

@@ -1,6 +1,7 @@
 package dirfs
 
 import (
+	"errors"
 	"io"
 	"sync/atomic"
 
@@ -119,6 +120,26 @@ func (f *linuxFile) Info() (Info, error) {
 		return Info{}, fail("stat", f.name, err)
 	}
 	return statInfo(&st), nil
+}
+
+// Extent implements File. Reading does not use the position that it moves.
+func (f *linuxFile) Extent(off int64) (from, to int64, err error) {
+	f.used()
+	from, err = unix.Seek(f.fd, off, unix.SEEK_DATA)
+	if err == nil {
+		to, err = unix.Seek(f.fd, from, unix.SEEK_HOLE)
+	}
+	return extent(off, from, to, err, f.name)
+}
+
+// Allocate implements File.
+func (f *linuxFile) Allocate(off, n int64) error {
+	f.used()
+	err := retry(func() error { return unix.Fallocate(f.fd, 0, off, n) })
+	if err == unix.EOPNOTSUPP || err == unix.ENOSYS {
+		err = errors.ErrUnsupported
+	}
+	return f.done("allocate", err)
 }
 
 // Truncate implements File.

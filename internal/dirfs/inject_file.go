@@ -39,6 +39,22 @@ func (f *injectedFile) Info() (Info, error) {
 	return f.file.Info()
 }
 
+// Extent implements File.
+func (f *injectedFile) Extent(off int64) (from, to int64, err error) {
+	if err := f.announce("Extent", false); err != nil {
+		return 0, 0, err
+	}
+	return f.file.Extent(off)
+}
+
+// Allocate implements File.
+func (f *injectedFile) Allocate(off, n int64) error {
+	if err := f.announce("Allocate", true); err != nil {
+		return err
+	}
+	return f.file.Allocate(off, n)
+}
+
 // Truncate implements File.
 func (f *injectedFile) Truncate(size int64) error {
 	if err := f.announce("Truncate", true); err != nil {

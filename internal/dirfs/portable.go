@@ -80,6 +80,7 @@ func infoOf(fi fs.FileInfo) Info {
 		Perm:  permOf(fi.Mode()),
 		Nlink: 1,
 		Size:  fi.Size(),
+		Alloc: fi.Size(),
 		MTime: tree.Time{Sec: m.Unix(), Nsec: uint32(m.Nanosecond())},
 	}
 	sysInfo(&i, fi.Sys())

@@ -13,6 +13,7 @@ func sysInfo(i *Info, sys any) {
 	if st, ok := sys.(*syscall.Stat_t); ok {
 		i.Nlink = uint32(st.Nlink)
 		i.CTime = tree.Time{Sec: st.Ctimespec.Sec, Nsec: uint32(st.Ctimespec.Nsec)}
+		i.Alloc = st.Blocks * 512
 		i.Dev, i.Ino = uint64(uint32(st.Dev)), st.Ino
 	}
 }

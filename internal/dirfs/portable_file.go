@@ -1,6 +1,7 @@
 package dirfs
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -90,6 +91,24 @@ func (f *portableFile) Info() (Info, error) {
 		return Info{}, fail("stat", f.name, err)
 	}
 	return infoOf(fi), nil
+}
+
+// The whences of lseek(2) that look for data and holes. Systems without them
+// refuse, and then everything is data.
+const seekData, seekHole = 3, 4
+
+// Extent implements File.
+func (f *portableFile) Extent(off int64) (from, to int64, err error) {
+	from, err = f.file.Seek(off, seekData)
+	if err == nil {
+		to, err = f.file.Seek(from, seekHole)
+	}
+	return extent(off, from, to, err, f.name)
+}
+
+// Allocate implements File.
+func (f *portableFile) Allocate(int64, int64) error {
+	return f.done("allocate", errors.ErrUnsupported)
 }
 
 // Truncate implements File.

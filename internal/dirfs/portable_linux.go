@@ -24,6 +24,7 @@ func sysInfo(i *Info, sys any) {
 	if st, ok := sys.(*syscall.Stat_t); ok {
 		i.Nlink = uint32(st.Nlink)
 		i.CTime = tree.Time{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)}
+		i.Alloc = st.Blocks * 512
 		i.Dev, i.Ino = uint64(st.Dev), st.Ino
 	}
 }

@@ -135,6 +135,7 @@ func statInfo(st *unix.Stat_t) Info {
 		Perm:  uint16(st.Mode & permBits),
 		Nlink: uint32(st.Nlink),
 		Size:  st.Size,
+		Alloc: st.Blocks * 512,
 		MTime: tree.Time{Sec: int64(st.Mtim.Sec), Nsec: uint32(st.Mtim.Nsec)},
 		CTime: tree.Time{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)},
 		Dev:   uint64(st.Dev),

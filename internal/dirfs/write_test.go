@@ -4,6 +4,7 @@ package dirfs_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -250,5 +251,41 @@ func TestRemove(t *testing.T) {
 		wants(p, p.Remove("file"), fs.ErrNotExist)
 		p.gone("dir")
 		p.gone("file")
+	})
+}
+
+func TestHoles(t *testing.T) {
+	everywhere(t, func(p *place) {
+		f := must(p.Create("file", 0o600))(p)
+		defer f.Close()
+		ok(p, f.Truncate(10<<20))
+		must(f.WriteAt([]byte("x"), 5<<20))(p)
+		from, to, err := f.Extent(0)
+		if ok(p, err); from == 0 {
+			p.Skip("HOLES NOT TESTED: the file system of the temporary directory has none")
+		}
+		if from > 5<<20 || to <= 5<<20 || to > 6<<20 {
+			p.Errorf("data from %d to %d", from, to)
+		}
+		if from, to, err := f.Extent(to); err != io.EOF {
+			p.Errorf("more data from %d to %d, %v", from, to, err)
+		}
+		if info := must(f.Info())(p); info.Alloc == 0 || info.Alloc >= info.Size {
+			p.Errorf("takes %d of %d bytes", info.Alloc, info.Size)
+		}
+		switch err := f.Allocate(0, 10<<20); {
+		case errors.Is(err, errors.ErrUnsupported):
+		case err != nil:
+			p.Error(err)
+		default:
+			if info := must(f.Info())(p); info.Alloc < info.Size {
+				p.Errorf("takes %d of %d bytes, allocated", info.Alloc, info.Size)
+			}
+		}
+		b := make([]byte, 2)
+		must(f.ReadAt(b, 5<<20))(p)
+		if string(b) != "x\x00" {
+			p.Errorf("reads %q", b)
+		}
 	})
 }

@@ -26,10 +26,12 @@ import (
 
 // Options say how the destination is treated and how much is done at once.
 type Options struct {
-	Policy    Policy
-	Checksum  bool // compare all content
-	Transfers int  // files written at once
-	Checkers  int  // directories read, and files compared, at once
+	Policy   Policy
+	Checksum bool // compare all content
+	// IgnoreSpace begins even where the disk looks too small.
+	IgnoreSpace bool
+	Transfers   int // files written at once
+	Checkers    int // directories read, and files compared, at once
 	// Compression is this side's wish: with none nothing compressed is taken.
 	Compression *wire.Compression
 	Log         *slog.Logger
@@ -42,6 +44,7 @@ type Policy struct {
 	MaxDelete  *uint64 // refuse a plan that removes more entries; nil for any number
 	NoDelete   bool    // remove nothing
 	AllowEmpty bool    // let an empty source empty the destination
+	Sparse     bool    // leave holes where the source has some
 }
 
 // Stricter returns the policy that keeps both p and what the peer asks for.
@@ -50,6 +53,7 @@ func (p Policy) Stricter(peer *wire.Policy) Policy {
 		return p
 	}
 	p.NoDelete = p.NoDelete || peer.NoDelete
+	p.Sparse = p.Sparse || peer.Sparse
 	if peer.MaxDelete != nil && (p.MaxDelete == nil || *peer.MaxDelete < *p.MaxDelete) {
 		p.MaxDelete = peer.MaxDelete
 	}
@@ -167,16 +171,17 @@ type session struct {
 	begun   tree.Set           // while streaming: files of which something came
 	unused  []target           // for newTarget; while not streaming the session's own
 
-	descent   *descent           // while comparing
-	dirs      map[uint64]growing // while streaming: directories of which more may come
-	plan      *tree.Plan
-	next      int       // the step of the plan to begin
-	waiting   int       // targets that are not settled
-	refetch   []*target // compared, and different
-	verdict   *wire.Verdict
-	result    Result
-	busy      sync.WaitGroup // messages in content that are not worked on yet
-	streaming bool
+	descent    *descent           // while comparing
+	dirs       map[uint64]growing // while streaming: directories of which more may come
+	plan       *tree.Plan
+	next       int       // the step of the plan to begin
+	waiting    int       // targets that are not settled
+	need, free uint64    // while streaming: bytes of all files so far, and of the disk before
+	refetch    []*target // compared, and different
+	verdict    *wire.Verdict
+	result     Result
+	busy       sync.WaitGroup // messages in content that are not worked on yet
+	streaming  bool
 }
 
 func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.CancelCauseFunc, o Options) *session {
@@ -249,6 +254,9 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 		s.problem(s.plan.Blocked[i].Path(), "compare directory", errClosed)
 	}
 	if err := s.guard(ctx); err != nil {
+		return err
+	}
+	if err := s.fits(s.plan.Steps); err != nil {
 		return err
 	}
 	s.Counters.TotalFiles.Store(int64(s.plan.Files))

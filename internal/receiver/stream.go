@@ -20,6 +20,11 @@ func (s *session) stream(ctx context.Context) error {
 		return errTooMany(removed, *m)
 	}
 	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
+	room, err := s.room()
+	if err != nil {
+		return err
+	}
+	s.free = room
 	for s.seal == nil || s.waiting > 0 {
 		if err := s.event(ctx); err != nil {
 			return err
@@ -104,6 +109,9 @@ func (s *session) grow(g growing, entries []tree.Entry) error {
 			s.waiting++
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
+			if s.need += s.takes(e); s.need > s.free {
+				return errTooSmall(s.need, s.free)
+			}
 		}
 	}
 	return nil

@@ -57,7 +57,7 @@ func (t *target) create(s *session) (err error) {
 		}
 		t.held = true
 	}
-	if t.large, err = s.area.Create(h, t.name); err != nil {
+	if t.large, err = s.area.Create(h, t.name, s.Policy.Sparse); err != nil {
 		t.release(s)
 	}
 	return err

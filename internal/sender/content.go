@@ -25,7 +25,7 @@ func (s *session) work(ctx context.Context) error {
 		var err error
 		switch {
 		case w.large != nil:
-			err = s.sendChunk(w.large, w.chunk)
+			err = s.sendPart(w.large, w.part)
 		case w.open != nil:
 			err = s.sendLarge(w.open)
 		case w.sum != nil:

@@ -40,7 +40,7 @@ type work struct {
 	open  *job
 	sum   *job
 	large *large
-	chunk int64
+	part  wire.Part
 }
 
 // desk hands the wanted files out to the workers, not in their order: small
@@ -52,7 +52,7 @@ type desk struct {
 	small  []job
 	big    []job
 	size   int64    // of small in a message
-	large  []*large // open, with chunks to be handed out
+	large  []*large // open, with parts to be handed out
 	fill   int64    // how much described content makes a batch now
 	most   func() int64
 	closed bool
@@ -151,7 +151,7 @@ func (d *desk) take() (work, bool) {
 // next returns what to do next, if there is anything: chunks of files that are
 // open before others, and a message that is not full last.
 func (d *desk) next() (work, bool) {
-	if w, ok := d.takeChunk(); ok {
+	if w, ok := d.takePart(); ok {
 		return w, true
 	}
 	switch {
@@ -173,13 +173,13 @@ func first(jobs *[]job) *job {
 	return j
 }
 
-func (d *desk) takeChunk() (work, bool) {
+func (d *desk) takePart() (work, bool) {
 	for i := 0; i < len(d.large); {
 		l := d.large[i]
-		chunk, ok, ended := l.take()
+		part, ok, ended := l.take()
 		switch {
 		case ok:
-			return work{large: l, chunk: chunk}, true
+			return work{large: l, part: part}, true
 		case ended:
 			d.large = slices.Delete(d.large, i, i+1)
 		default:

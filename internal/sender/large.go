@@ -10,43 +10,44 @@ import (
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
-// large is a file whose chunks several workers send.
+// large is a file whose parts several workers send.
 type large struct {
 	job
 	file    *supply.File
 	attempt int
 
 	mu     sync.Mutex // guards the rest
-	next   int64      // the chunk to hand out next
-	inHand int        // chunks that are handed out and not done
+	next   int64      // the chunk with which the next part to hand out begins
+	inHand int        // parts that are handed out and not done
 	parts  wire.Parts // that are sent
-	err    error      // the first one: no more chunks are handed out
+	err    error      // the first one: no more parts are handed out
 }
 
-// take hands out a chunk. It is false where there is none now: all were
-// handed out, which ended says, or one of them is so late that the receiver
-// would not take those that are to come.
-func (l *large) take() (chunk int64, ok, ended bool) {
+// take hands out a part. It is false where there is none now: all were handed
+// out, which ended says, or one of them is so late that the receiver would not
+// take those that are to come.
+func (l *large) take() (p wire.Part, ok, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.err != nil || l.next == l.file.Chunks():
-		return 0, false, true
+		return p, false, true
 	case uint64(l.next) > l.parts.Next()+wire.MaxLead/2:
-		return 0, false, false
+		return p, false, false
 	}
-	l.next++
+	p = l.file.Part(l.next)
+	l.next += digest.Chunks(p.Length)
 	l.inHand++
-	return l.next - 1, true, false
+	return p, true, false
 }
 
-// done notes what became of a chunk, and reports whether it was the last.
-func (l *large) done(chunk int64, n int, sum digest.Checksum, err error) (last bool) {
+// done notes what became of a part, and reports whether it was the last.
+func (l *large) done(p wire.Part, sum digest.Checksum, err error) (last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inHand--
 	if err == nil {
-		err = l.parts.Add(uint64(chunk), int64(n), sum)
+		err = l.parts.Add(p.Index, p.Length, sum)
 	}
 	if l.err == nil {
 		l.err = err
@@ -74,24 +75,23 @@ func (s *session) startLarge(j job, attempt int) error {
 	return nil
 }
 
-// sendChunk sends one chunk, and after the last one the end.
-func (s *session) sendChunk(l *large, i int64) error {
+// sendPart sends a part, and after the last one the end.
+func (s *session) sendPart(l *large, p wire.Part) error {
 	began := time.Now()
-	n := l.file.ChunkLen(i)
-	c, content := wire.NewChunk(n)
-	err := l.file.Chunk(i, content)
+	c, content := wire.NewChunk(l.id, p)
+	err := l.file.Read(p, content)
 	var sum digest.Checksum
 	if err != nil {
 		c.Discard()
 	} else {
 		var b *wire.Buffer
-		b, sum = c.Finish(l.id, uint64(i), n)
+		b, sum = c.Finish()
 		if err := s.send(b, began); err != nil {
 			return err // the session is over, which closes the file
 		}
-		s.Counters.Bytes.Add(int64(n))
+		s.Counters.Bytes.Add(p.Length)
 	}
-	if l.done(i, n, sum, err) {
+	if l.done(p, sum, err) {
 		return s.endLarge(l)
 	}
 	s.desk.wake()

@@ -14,11 +14,13 @@ import (
 func TestLargeWaitsForTheLatest(t *testing.T) {
 	const chunks = 2000
 	l := &large{file: &supply.File{Meta: wire.Meta{Size: chunks * digest.ChunkSize}}}
+	whole := func(chunk uint64) wire.Part { return wire.Part{Index: chunk, Length: digest.ChunkSize} }
 	send := func() (chunk int64, last, ok, ended bool) {
-		if chunk, ok, ended = l.take(); ok && chunk > 0 {
-			last = l.done(chunk, digest.ChunkSize, digest.Checksum{}, nil)
+		p, ok, ended := l.take()
+		if ok && p.Index > 0 {
+			last = l.done(p, digest.Checksum{}, nil)
 		}
-		return chunk, last, ok, ended
+		return int64(p.Index), last, ok, ended
 	}
 	for want := int64(0); want <= wire.MaxLead/2; want++ {
 		if chunk, last, ok, _ := send(); chunk != want || last || !ok {
@@ -28,7 +30,7 @@ func TestLargeWaitsForTheLatest(t *testing.T) {
 	if _, _, ok, ended := send(); ok || ended {
 		t.Errorf("more, with the first one missing: %v, ended %v", ok, ended)
 	}
-	if l.done(0, digest.ChunkSize, digest.Checksum{}, nil) {
+	if l.done(whole(0), digest.Checksum{}, nil) {
 		t.Error("the first one was the last one")
 	}
 	var last bool
@@ -51,16 +53,18 @@ func TestLargeWaitsForTheLatest(t *testing.T) {
 // ends the file.
 func TestLargeFails(t *testing.T) {
 	l := &large{file: &supply.File{Meta: wire.Meta{Size: 10 * digest.ChunkSize}}}
+	var parts []wire.Part
 	for range 3 {
-		l.take()
+		p, _, _ := l.take()
+		parts = append(parts, p)
 	}
-	if l.done(1, digest.ChunkSize, digest.Checksum{}, errors.New("broken")) {
+	if l.done(parts[1], digest.Checksum{}, errors.New("broken")) {
 		t.Error("ended with chunks in hand")
 	}
 	if _, ok, ended := l.take(); ok || !ended {
 		t.Error("goes on")
 	}
-	if l.done(0, digest.ChunkSize, digest.Checksum{}, nil) || !l.done(2, digest.ChunkSize, digest.Checksum{}, nil) {
+	if l.done(parts[0], digest.Checksum{}, nil) || !l.done(parts[2], digest.Checksum{}, nil) {
 		t.Error("the last in hand does not end it")
 	}
 }

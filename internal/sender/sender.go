@@ -228,6 +228,12 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		Visit:      visit,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
+		Flags: func(info dirfs.Info) tree.Flags {
+			if info.Alloc < info.Size {
+				return tree.Sparse
+			}
+			return 0
+		},
 	})
 	if err != nil {
 		return fault.With(fault.Path, err)

@@ -76,37 +76,76 @@ type Large struct {
 	name string
 	f    dirfs.File
 
+	sparse bool
+
 	// writing is held while a chunk is written: the system lets one writer
 	// at a time into a file, and those that wait for it there spin.
 	writing sync.Mutex
 
-	mu    sync.Mutex // guards parts
+	mu    sync.Mutex // guards the rest
 	parts wire.Parts
+	holes bool
 }
 
-// Create makes a new file for chunks. In must be held until the file is
-// sealed or discarded.
-func (a *Area) Create(in dirfs.Dir, name string) (*Large, error) {
+// Create makes a new file for chunks, in which holes stay holes if it is sparse.
+// In must be held until the file is sealed or discarded.
+func (a *Area) Create(in dirfs.Dir, name string, sparse bool) (*Large, error) {
 	f, err := in.Create(name, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &Large{area: a, in: in, name: name, f: f}, nil
+	return &Large{area: a, in: in, name: name, f: f, sparse: sparse}, nil
 }
 
 // Write writes one verified chunk. An error that wraps wire.ErrProtocol says
 // that the chunk cannot belong there.
 func (l *Large) Write(c wire.Chunk) error {
 	l.mu.Lock()
-	err := l.parts.Add(c.Index, int64(len(c.Content)), c.Checksum)
+	err := l.parts.Add(c.Index, c.Length, c.Checksum)
+	l.holes = l.holes || c.Extents != nil
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	l.writing.Lock()
-	_, err = l.f.WriteAt(c.Content, int64(c.Index)*digest.ChunkSize)
-	l.writing.Unlock()
-	return err
+	defer l.writing.Unlock()
+	if c.Extents == nil {
+		_, err = l.f.WriteAt(c.Content, c.Offset())
+		return err
+	}
+	return l.extents(&c)
+}
+
+// extents writes the data of a chunk with holes, and unless it is sparse the
+// holes as well.
+func (l *Large) extents(c *wire.Chunk) error {
+	if !l.sparse {
+		err := l.f.Allocate(c.Offset(), c.Length)
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = l.zeros(c.Offset(), c.Length)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	content := c.Content
+	for _, e := range c.Extents {
+		if _, err := l.f.WriteAt(content[:e.Len], c.Offset()+e.Off); err != nil {
+			return err
+		}
+		content = content[e.Len:]
+	}
+	return nil
+}
+
+func (l *Large) zeros(off, n int64) error {
+	block := make([]byte, min(n, digest.ChunkSize))
+	for end := off + n; off < end; off += int64(len(block)) {
+		if _, err := l.f.WriteAt(block[:min(int64(len(block)), end-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Seal verifies that the file is whole, gives it its metadata and closes it.
@@ -115,6 +154,12 @@ func (l *Large) Seal(e wire.End) (dirfs.Info, error) {
 	if n, size, sum, ok := l.parts.Whole(); !ok || n != e.Parts || size != e.Size || sum != e.Checksum {
 		l.Discard()
 		return dirfs.Info{}, wire.Errorf("a file does not match its checksum")
+	}
+	if l.holes { // it may end with one
+		if err := l.f.Truncate(e.Size); err != nil {
+			l.Discard()
+			return dirfs.Info{}, err
+		}
 	}
 	return l.area.seal(l.f, l.in, l.name, e.Meta)
 }

@@ -194,7 +194,7 @@ func TestCopy(t *testing.T) {
 }
 
 func chunk(index uint64, content string) wire.Chunk {
-	return wire.Chunk{Index: index, Checksum: digest.Check([]byte(content)), Content: []byte(content)}
+	return wire.Chunk{Part: wire.Part{Index: index, Length: int64(len(content))}, Checksum: digest.Check([]byte(content)), Content: []byte(content)}
 }
 
 func checks(chunks ...string) digest.Checksum {
@@ -234,7 +234,7 @@ func TestLarge(t *testing.T) {
 	} {
 		dir, d := root(t, "", nil)
 		a := area(t, d)
-		l, err := a.Create(a.Files, "f")
+		l, err := a.Create(a.Files, "f", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,6 +256,59 @@ func TestLarge(t *testing.T) {
 		}
 		if _, err := os.Lstat(filepath.Join(dir, tree.Reserved, "stage", "f")); (err == nil) != c.good {
 			t.Errorf("%s: the file: %v", c.name, err)
+		}
+		_ = a.Files.Remove("f")
+	}
+}
+
+// Holes read as zeros, whether they take place on the disk or not, and whether
+// the file system can give them some or they must be written.
+func TestLargeWithHoles(t *testing.T) {
+	const size = 2*digest.ChunkSize + 100
+	parts := []wire.Chunk{
+		{Part: wire.Part{Index: 0, Length: digest.ChunkSize, Extents: []wire.Extent{{Off: 3, Len: 4}, {Off: 5000, Len: 2}}}, Content: []byte("dataxy")},
+		{Part: wire.Part{Index: 1, Length: digest.ChunkSize + 100, Extents: []wire.Extent{}}},
+	}
+	want := make([]byte, size)
+	copy(want[3:], "data")
+	copy(want[5000:], "xy")
+	var sums digest.Checks
+	for range parts {
+		sums.Add(digest.Checksum{})
+	}
+	end := wire.End{Meta: wire.Meta{Perm: 0o640, Size: size}, Parts: 2, Checksum: sums.Sum()}
+	for _, c := range []struct {
+		name   string
+		sparse bool
+		cannot bool
+		least  int64 // on the disk
+	}{{"sparse", true, false, 0}, {"allocated", false, false, size}, {"written", false, true, size}} {
+		dir, d := root(t, "", func(call dirfs.Call) error {
+			if call.Op == "File.Allocate" && c.cannot {
+				return errors.ErrUnsupported
+			}
+			return nil
+		})
+		a := area(t, d)
+		l, err := a.Create(a.Files, "f", c.sparse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range parts {
+			if err := l.Write(p); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+		}
+		info, err := l.Seal(end)
+		if err != nil || info.Size != size {
+			t.Fatalf("%s: %+v, %v", c.name, info, err)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, tree.Reserved, "stage", "f"))
+		if err != nil || string(got) != string(want) {
+			t.Errorf("%s: %d bytes that are others, %v", c.name, len(got), err)
+		}
+		if info.Alloc < c.least || c.sparse && info.Alloc > size/2 {
+			t.Errorf("%s: takes %d bytes", c.name, info.Alloc)
 		}
 		_ = a.Files.Remove("f")
 	}

@@ -47,6 +47,8 @@ type File struct {
 	Meta wire.Meta // when it was opened
 	f    dirfs.File
 	info dirfs.Info
+
+	sparse bool // it may have holes
 }
 
 // Open opens a regular file.
@@ -69,7 +71,7 @@ func open(in dirfs.Dir, name string) (File, error) {
 		f.Close()
 		return File{}, err
 	}
-	return File{f: f, info: info, Meta: MetaOf(info)}, nil
+	return File{f: f, info: info, Meta: MetaOf(info), sparse: info.Alloc < info.Size}, nil
 }
 
 // MetaOf returns of info what crosses the wire.
@@ -120,14 +122,6 @@ func (f *File) Unchanged() error {
 // Chunks returns how many chunks the file has.
 func (f *File) Chunks() int64 { return digest.Chunks(f.Meta.Size) }
 
-// ChunkLen returns the length of chunk i.
-func (f *File) ChunkLen(i int64) int {
-	return int(min(f.Meta.Size-i*digest.ChunkSize, digest.ChunkSize))
-}
-
-// Chunk reads chunk i into b, which has its length.
-func (f *File) Chunk(i int64, b []byte) error { return f.read(b, i*digest.ChunkSize) }
-
 // Sum returns the digest of the file's content. It calls progress with the
 // bytes read, until that returns an error.
 func (f *File) Sum(progress func(int) error) (digest.Digest, error) {
@@ -135,14 +129,22 @@ func (f *File) Sum(progress func(int) error) (digest.Digest, error) {
 	defer buf.Free()
 	b := buf.Extend(int(min(f.Meta.Size, digest.ChunkSize)))
 	h := digest.NewHasher()
-	for i := range f.Chunks() {
-		b = b[:f.ChunkLen(i)]
-		if err := f.Chunk(i, b); err != nil {
-			return digest.Digest{}, err
+	for off := int64(0); off < f.Meta.Size; {
+		p := f.Part(off / digest.ChunkSize)
+		if p.Extents != nil && len(p.Extents) == 0 && p.Length >= digest.ChunkSize {
+			p.Length = digest.ChunkSize
+			d := zeros()
+			h.Write(d[:])
+		} else {
+			b = b[:p.Length]
+			if err := f.read(b, off); err != nil {
+				return digest.Digest{}, err
+			}
+			d := digest.Sum(b)
+			h.Write(d[:])
 		}
-		d := digest.Sum(b)
-		h.Write(d[:])
-		if err := progress(len(b)); err != nil {
+		off += p.Length
+		if err := progress(int(p.Length)); err != nil {
 			return digest.Digest{}, err
 		}
 	}

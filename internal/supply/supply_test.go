@@ -122,8 +122,9 @@ func TestChunksAndSum(t *testing.T) {
 		}
 		var got strings.Builder
 		for i := range f.Chunks() {
-			b := make([]byte, f.ChunkLen(i))
-			if err := f.Chunk(i, b); err != nil {
+			part := f.Part(i)
+			b := make([]byte, part.Data())
+			if err := f.Read(part, b); err != nil {
 				t.Fatal(err)
 			}
 			got.Write(b)

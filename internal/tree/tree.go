@@ -57,8 +57,8 @@ func (t Type) String() string {
 	return "unknown type"
 }
 
-// Flags are facts about an entry that are known on one side only. They take
-// no part in digests and never cross the wire.
+// Flags are facts about an entry that take no part in digests. All but Sparse
+// are known on one side only and never cross the wire.
 type Flags uint8
 
 const (
@@ -69,6 +69,8 @@ const (
 	// Shared marks a file or link that has further hard links: it is never changed
 	// in place, since the other name may lie outside.
 	Shared
+	// Sparse marks a file of the source that has holes.
+	Sparse
 )
 
 // Entry describes one thing in a directory. It is 64 bytes on a 64-bit

@@ -88,65 +88,6 @@ func DecodePack(body []byte, fn func(Packed) bool) error {
 	}
 }
 
-// chunkHead is the most that stands before the content of a Chunk.
-const chunkHead = sealedHead + 10 + 10 + 1
-
-// ChunkData is a Chunk message that is being made: the content comes first,
-// since only then its checksum is known.
-type ChunkData struct{ buf *Buffer }
-
-// NewChunk returns a message and where its content of n bytes is to be put,
-// n ≤ digest.ChunkSize.
-func NewChunk(n int) (ChunkData, []byte) {
-	c := ChunkData{NewBuffer(min(n+chunkHead, MaxMessage))}
-	c.buf.Extend(chunkHead)
-	return c, c.buf.Extend(n)
-}
-
-// Finish completes the message with the first n bytes of its content, and
-// returns it for sending and its checksum. The head is written against the
-// content, so the message begins where the head does.
-func (c ChunkData) Finish(id, index uint64, n int) (*Buffer, digest.Checksum) {
-	var head [chunkHead]byte
-	h := append(head[:0], byte(TypeChunk), 0)
-	h = h[:sealedHead]
-	h = binary.AppendUvarint(h, id)
-	h = binary.AppendUvarint(h, index)
-	h = append(h, chunkIsData)
-	b := c.buf.Bytes()
-	copy(b[chunkHead-len(h):], h)
-	c.buf.Truncate(chunkHead + n)
-	c.buf.skip(chunkHead - len(h))
-	return c.buf, seal(c.buf.Bytes())
-}
-
-// Discard frees the message unsent.
-func (c ChunkData) Discard() { c.buf.Free() }
-
-const chunkIsData = 0
-
-// Chunk is a piece of a large file.
-type Chunk struct {
-	ID, Index uint64
-	Checksum  digest.Checksum // of the message
-	Content   []byte          // in the message: valid until that is freed
-}
-
-// DecodeChunk takes a Chunk message apart and verifies it.
-func DecodeChunk(body []byte) (c Chunk, err error) {
-	r := reader{b: body}
-	c.Checksum = r.sealed()
-	c.ID, c.Index = r.uvarint(), r.uvarint()
-	if r.byte() != chunkIsData {
-		r.fail("unknown kind of chunk")
-	}
-	c.Content = r.bytes(uint64(r.left()))
-	if n := len(c.Content); r.err == nil && (n == 0 || n > digest.ChunkSize) {
-		r.fail("size of a chunk")
-	}
-	return c, r.end()
-}
-
 // End says that all chunks of a file were sent, or that they are void.
 type End struct {
 	ID    uint64

@@ -393,6 +393,7 @@ type Policy struct {
 	MaxDelete     *uint64                `protobuf:"varint,1,opt,name=max_delete,json=maxDelete,proto3,oneof" json:"max_delete,omitempty"`
 	NoDelete      bool                   `protobuf:"varint,2,opt,name=no_delete,json=noDelete,proto3" json:"no_delete,omitempty"`
 	AllowEmpty    bool                   `protobuf:"varint,3,opt,name=allow_empty,json=allowEmpty,proto3" json:"allow_empty,omitempty"`
+	Sparse        bool                   `protobuf:"varint,4,opt,name=sparse,proto3" json:"sparse,omitempty"` // leave holes where the source has some
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,6 +445,13 @@ func (x *Policy) GetNoDelete() bool {
 func (x *Policy) GetAllowEmpty() bool {
 	if x != nil {
 		return x.AllowEmpty
+	}
+	return false
+}
+
+func (x *Policy) GetSparse() bool {
+	if x != nil {
+		return x.Sparse
 	}
 	return false
 }
@@ -1092,13 +1100,14 @@ const file_control_proto_rawDesc = "" +
 	"\bLocation\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\fR\amachine\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\x04R\x06device\x12\x14\n" +
-	"\x05inode\x18\x03 \x01(\x04R\x05inode\"y\n" +
+	"\x05inode\x18\x03 \x01(\x04R\x05inode\"\x91\x01\n" +
 	"\x06Policy\x12\"\n" +
 	"\n" +
 	"max_delete\x18\x01 \x01(\x04H\x00R\tmaxDelete\x88\x01\x01\x12\x1b\n" +
 	"\tno_delete\x18\x02 \x01(\bR\bnoDelete\x12\x1f\n" +
 	"\vallow_empty\x18\x03 \x01(\bR\n" +
-	"allowEmptyB\r\n" +
+	"allowEmpty\x12\x16\n" +
+	"\x06sparse\x18\x04 \x01(\bR\x06sparseB\r\n" +
 	"\v_max_delete\"b\n" +
 	"\vDestination\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +

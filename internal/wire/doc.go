@@ -80,7 +80,7 @@
 //	         sections, one or more:
 //	           byte 1 entries | 2 ranges, uvarint directory id, name from, name to,
 //	           uvarint count, then as many
-//	           entries:  byte bits 0–2 tree.Type, 3 same time, 4 same permission, 5 digest, 6 closed
+//	           entries:  byte bits 0–2 tree.Type, 3 same time, 4 same permission, 5 digest, 6 closed, 7 sparse
 //	                     uvarint bytes shared with the name before, name (the rest)
 //	                     [uvarint permission]   unless same as the entry before
 //	                     [varint seconds more than the entry before, uvarint nanoseconds]  unless same
@@ -99,10 +99,13 @@
 //	         meta is uvarint permission, varint seconds, uvarint nanoseconds, uvarint size:
 //	         those of what was read, which stand for what the Listing said.
 //
-//	Chunk    checksum of the rest of the body, uvarint id, uvarint index,
-//	         byte kind (0 data; 1 hole, reserved), content
-//	         Chunk number index of a file: ChunkSize bytes, fewer in the last. It is at
-//	         most MaxLead chunks ahead of the first one that did not come yet.
+//	Chunk    checksum of the rest of the body, uvarint id, uvarint index, byte kind, then
+//	           0 data:    content: ChunkSize bytes, fewer in the last
+//	           1 extents: uvarint length, uvarint n, n times (uvarint gap, uvarint length),
+//	                      the content of these extents; all between them is a hole
+//	         A file from chunk number index on; length is a multiple of ChunkSize but at
+//	         the end of the file, and at most ChunkSize where there are extents. It is at most
+//	         MaxLead chunks ahead of the first one that did not come yet.
 //
 //	End      uvarint id, byte 0 complete | 1 again, then for complete: meta, uvarint
 //	         number of Chunks, checksum of their checksums in ascending order of index

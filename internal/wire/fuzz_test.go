@@ -103,9 +103,9 @@ func FuzzChunk(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, place := wire.NewChunk(len(c.Content))
+		m, place := wire.NewChunk(c.ID, c.Part)
 		copy(place, c.Content)
-		b, sum := m.Finish(c.ID, c.Index, len(c.Content))
+		b, sum := m.Finish()
 		if sum != c.Checksum {
 			t.Errorf("checksum %s, want %s", sum, c.Checksum)
 		}

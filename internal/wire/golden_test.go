@@ -60,6 +60,8 @@ var listings = []struct {
 		"\x00" + "\x01\x00\x00\x00\x01" + "\x01\x00\x02ab" + "\xa4\x03" + "\x0a\x00" + "\xac\x02"},
 	{"a file from 1970 without permission", 0, []wire.Section{{Entries: []tree.Entry{{Name: "a", Type: tree.File}}}},
 		"\x00" + "\x01\x00\x00\x00\x01" + "\x19\x00\x01a\x00"},
+	{"a file with holes", 0, []wire.Section{{Entries: []tree.Entry{{Name: "a", Type: tree.File, Size: 5, Flags: tree.Sparse}}}},
+		"\x00" + "\x01\x00\x00\x00\x01" + "\x99\x00\x01a\x05"},
 	{"before 1970", 0, []wire.Section{{Entries: []tree.Entry{{Name: "a", Type: tree.File, Sec: -1, Nsec: 999_999_999}}}},
 		"\x00" + "\x01\x00\x00\x00\x01" + "\x11\x00\x01a" + "\x01\xff\x93\xeb\xdc\x03" + "\x00"},
 	{"what is the same as before", 127, []wire.Section{{Dir: 1, Entries: []tree.Entry{
@@ -251,9 +253,10 @@ func TestPackFull(t *testing.T) {
 }
 
 func TestChunk(t *testing.T) {
-	c, content := wire.NewChunk(8)
-	copy(content, "content!")
-	b, sum := c.Finish(300, 2, 7)
+	part := wire.Part{Index: 2, Length: 7}
+	c, content := wire.NewChunk(300, part)
+	copy(content, "content")
+	b, sum := c.Finish()
 	if want := digest.Check([]byte("\xac\x02\x02\x00content")); sum != want {
 		t.Errorf("checksum %s, want %s", sum, want)
 	}
@@ -263,15 +266,52 @@ func TestChunk(t *testing.T) {
 		t.Errorf(" got %q\nwant %q", got, want)
 	}
 	decoded, err := wire.DecodeChunk(body(t, got, wire.TypeChunk))
-	if err != nil || !reflect.DeepEqual(decoded, wire.Chunk{ID: 300, Index: 2, Checksum: sum, Content: []byte("content")}) {
+	if err != nil || !reflect.DeepEqual(decoded, wire.Chunk{ID: 300, Part: part, Checksum: sum, Content: []byte("content")}) {
 		t.Errorf("decoded %+v, %v", decoded, err)
 	}
-	full, _ := wire.NewChunk(digest.ChunkSize)
-	b, _ = full.Finish(1<<64-1, 1<<64-1, digest.ChunkSize)
+	full, _ := wire.NewChunk(1<<64-1, wire.Part{Index: 1<<64 - 1, Length: digest.ChunkSize})
+	b, _ = full.Finish()
 	if n := len(b.Bytes()); n > wire.MaxMessage {
 		t.Errorf("a message of %d bytes", n)
 	}
 	full.Discard()
+}
+
+func TestChunkWithHoles(t *testing.T) {
+	for _, c := range []struct {
+		part    wire.Part
+		content string
+		bytes   string
+	}{
+		{wire.Part{Index: 2, Length: 300 << 20, Extents: []wire.Extent{}}, "", "\x01\x02\x01\x80\x80\x80\x96\x01\x00"},
+		{wire.Part{Index: 2, Length: 10, Extents: []wire.Extent{{Off: 0, Len: 2}, {Off: 5, Len: 4}}}, "abcdef", "\x01\x02\x01\x0a\x02\x00\x02\x03\x04abcdef"},
+	} {
+		m, content := wire.NewChunk(1, c.part)
+		if len(content) != len(c.content) {
+			t.Fatalf("%+v has room for %d bytes", c.part, len(content))
+		}
+		copy(content, c.content)
+		b, sum := m.Finish()
+		want := "\x08\x00" + sealed(c.bytes)
+		got := text(b)
+		if got != want {
+			t.Errorf(" got %q\nwant %q", got, want)
+		}
+		decoded, err := wire.DecodeChunk(body(t, got, wire.TypeChunk))
+		if err != nil || !reflect.DeepEqual(decoded, wire.Chunk{ID: 1, Part: c.part, Checksum: sum, Content: []byte(c.content)}) {
+			t.Errorf("decoded %+v, %v", decoded, err)
+		}
+	}
+	most := wire.Part{Index: 1 << 43, Length: digest.ChunkSize}
+	for i := range int64(wire.MaxExtents) {
+		most.Extents = append(most.Extents, wire.Extent{Off: 2 * i, Len: 1})
+	}
+	most.Extents[wire.MaxExtents-1].Len = digest.ChunkSize - 2*(wire.MaxExtents-1)
+	m, _ := wire.NewChunk(1<<64-1, most)
+	if b, _ := m.Finish(); len(b.Bytes()) > wire.MaxMessage {
+		t.Errorf("a message of %d bytes", len(b.Bytes()))
+	}
+	m.Discard()
 }
 
 func TestEnd(t *testing.T) {

@@ -30,6 +30,7 @@ const (
 	bitPerm   = 1 << 4 // same permission as the entry before
 	bitDigest = 1 << 5 // a directory's digest follows
 	bitClosed = 1 << 6 // a directory that was not looked into
+	bitSparse = 1 << 7 // a file with holes
 )
 
 const (
@@ -111,6 +112,9 @@ func appendEntry(b []byte, e, prev *tree.Entry) []byte {
 		}
 		if e.Dir != nil && e.Dir.Closed {
 			head |= bitClosed
+		}
+		if e.Flags&tree.Sparse != 0 {
+			head |= bitSparse
 		}
 	}
 	b = append(b, head)
@@ -320,6 +324,9 @@ func (r *reader) rest(e *tree.Entry, head byte) {
 	switch e.Type {
 	case tree.File:
 		e.Size = int64(r.atMost(MaxSize, "size out of range"))
+		if head&bitSparse != 0 {
+			e.Flags = tree.Sparse
+		}
 	case tree.Directory:
 		e.Dir = &tree.Dir{Closed: head&bitClosed != 0}
 		if head&bitDigest != 0 {
@@ -336,7 +343,7 @@ func (r *reader) rest(e *tree.Entry, head byte) {
 	default:
 		r.fail("unknown type of entry")
 	}
-	if e.Type != tree.Directory && head&(bitDigest|bitClosed) != 0 || head&0x80 != 0 {
+	if e.Type != tree.Directory && head&(bitDigest|bitClosed) != 0 || e.Type != tree.File && head&bitSparse != 0 {
 		r.fail("bits of an entry")
 	}
 }

@@ -139,12 +139,12 @@ func (p *peer) sealed(id uint64, path string, index uint64, bad bool) (*wire.Buf
 	} else {
 		content = []byte("beyond the end")
 	}
-	c, place := wire.NewChunk(len(content))
+	c, place := wire.NewChunk(id, wire.Part{Index: index, Length: int64(len(content))})
 	copy(place, content)
 	if bad {
 		place[0] ^= 1
 	}
-	return c.Finish(id, index, len(content))
+	return c.Finish()
 }
 
 // joined returns how many chunks a file has and the checksum over theirs.
