@@ -193,7 +193,7 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
 	}
-	if from.compression.Mode == wire.Compression_AUTO {
+	if max(from.compression.Mode, to.compression.Mode) == wire.Compression_AUTO {
 		from.compression.Mode = wire.Compression_NONE // nothing leaves this process
 	}
 	result, err := local(ctx, from, to)
@@ -260,6 +260,9 @@ func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
 		start := time.Now()
 		l.peer, err = wire.Greet(conn, mine)
 		l.roundTrip = time.Since(start)
+		if t, ok := conn.(wire.Timed); ok { // without the wait for one's turn
+			l.roundTrip = min(l.roundTrip, t.RoundTrip())
+		}
 		stop()
 		if !late.Stop() && err != nil {
 			err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)

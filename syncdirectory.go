@@ -79,8 +79,10 @@ type Options struct {
 	AllowEmpty bool
 	// Compression says how the sender compresses what it sends: "auto" or
 	// "", by what the connection and the content turn out to be; "none";
-	// "zstd" or "zstd:LEVEL", always, with a level from 1 to 22. Either side
-	// may ask; "none" wins over "zstd", that over "auto".
+	// "zstd" or "zstd:LEVEL", always, with a level from 1 to 22, of which 1,
+	// 3, 6 and 10 begin something new. Either side may ask; "none" wins over
+	// "zstd", that over "auto", the sender's level over the receiver's, which
+	// counts up to 9.
 	Compression string
 	// Sparse leaves holes in the destination's large files where the source's
 	// have some. It is enough that one side asks for it.

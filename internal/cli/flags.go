@@ -147,7 +147,7 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
-	p.StringVar(&f.compress, "compress", "auto", "compress what is sent: `HOW` is auto, none, zstd or zstd:LEVEL (1 to 22)")
+	p.StringVar(&f.compress, "compress", "auto", "compress what is sent: `HOW` is auto, none, zstd or zstd:LEVEL (1 to 22, of which 1, 3, 6 and 10 begin something new)")
 	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D` (default: wait)")
 	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within `D`")
 

@@ -41,9 +41,7 @@ func TestProgressLine(t *testing.T) {
 	port, err := freePort()
 	must(t, err)
 	receiver := begin(t, "--port", fmt.Sprint(port), "--output-dir", to)
-	for !listens(port) {
-		time.Sleep(time.Millisecond)
-	}
+	receiver.awaitListening(t, port)
 	const width = 40
 	master, slave := terminal(t, width)
 	cmd := exec.Command("sync-directory", "--from", from, "--to", fmt.Sprintf("ws://localhost:%d", port))
@@ -51,7 +49,8 @@ func TestProgressLine(t *testing.T) {
 	cmd.Stdout, cmd.Stderr = &stdout, slave
 	must(t, cmd.Start())
 	must(t, slave.Close())
-	for staged := []string(nil); len(staged) == 0; time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(patience)
+	for staged := []string(nil); len(staged) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		staged, err = filepath.Glob(filepath.Join(to, ".sync-directory", "stage", "*"))
 		must(t, err)
 	}

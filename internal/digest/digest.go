@@ -3,8 +3,8 @@
 // whether it arrived as it was sent (see Checksum).
 //
 // A file's content digest has two levels: the BLAKE3 of the BLAKE3 digests of
-// its chunks of ChunkSize bytes, in order. Chunks are hashed in any order, on
-// any core, and a hole is a chunk like any other. The two levels cannot be
+// its chunks of ChunkSize bytes, in order. Chunks can be hashed in any order, and a
+// hole is a chunk like any other. The two levels cannot be
 // confused: a content digest hashes a multiple of Size bytes that are digests
 // themselves, a chunk digest hashes the content.
 //

@@ -34,6 +34,7 @@ var rules = []struct {
 	{"lock", "digest", "a lock needs a name for a directory at most"},
 	{"transport", "wire", "a network carries messages and does not understand them"},
 	{"transport/transporttest", "wire", "the suite tests any wire.Conn"},
+	{"linksim", "", "a link carries bytes and knows nothing of them"},
 	{"scan", "dirfs tree", "a scan is the same on both sides"},
 	{"supply", "digest dirfs tree wire", "reading content does not depend on who asks"},
 	{"stage", "digest dirfs tree wire", "staging does not depend on where content comes from"},

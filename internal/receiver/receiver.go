@@ -204,7 +204,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		targets:  make(map[uint64]*target),
 		lost:     make(map[*tree.Dir]bool),
 		plan:     new(tree.Plan),
-		expander: sync.OnceValue(func() *wire.Expander { return wire.NewExpander(o.Transfers + 1) }),
+		expander: sync.OnceValue(wire.NewExpander),
 	}
 	s.apply = apply.New(d.Area, d.Handles, s.problem)
 	s.want = tree.Entry{Type: tree.Directory, Dir: new(tree.Dir)}

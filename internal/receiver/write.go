@@ -61,6 +61,9 @@ func (s *session) writePack(body []byte, done []outcome) ([]outcome, error) {
 	var failed error
 	err := wire.DecodePack(body, func(f wire.Packed) bool {
 		t, err := s.wants(f.ID, true)
+		if err == nil {
+			err = s.claim(t)
+		}
 		if err != nil {
 			failed = err
 			return false
@@ -78,6 +81,22 @@ func (s *session) writePack(body []byte, done []outcome) ([]outcome, error) {
 	})
 	s.results.put(done...)
 	return done, errors.Join(failed, err)
+}
+
+// claim takes a target for a whole file. One of which chunks came stays on the
+// list, so that the end of the session voids it.
+func (s *session) claim(t *target) error {
+	t.mu.Lock()
+	begun := t.large != nil || t.ended != nil || t.parts > 0 || t.writing > 0 || t.settled
+	t.settled = true
+	t.mu.Unlock()
+	if !begun {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.targets[t.id] = t
+	return wire.Errorf("entry %d in two ways", t.id)
 }
 
 func (s *session) writeChunk(body []byte) error {

@@ -14,20 +14,20 @@ const nearLevel, farLevel = 1, 7
 
 // compression returns what the Hellos agree on: who decides, and what
 // compresses where that is ever done.
-func compression(mine *wire.Compression, peer *wire.Hello, roundTrip time.Duration, workers int) (*governor, *wire.Compressor) {
+func compression(mine *wire.Compression, peer *wire.Hello, roundTrip time.Duration) (*governor, *wire.Compressor) {
 	c := wire.Agreed(mine, peer)
 	switch c.Mode {
 	case wire.Compression_NONE:
 		return fixedGovernor(false), nil
 	case wire.Compression_ZSTD:
-		return fixedGovernor(true), wire.NewCompressor(c.Level, workers)
+		return fixedGovernor(true), wire.NewCompressor(c.Level)
 	}
 	g := newGovernor(roundTrip)
 	level := uint32(nearLevel)
 	if g.far {
 		level = farLevel
 	}
-	return g, wire.NewCompressor(level, workers)
+	return g, wire.NewCompressor(level)
 }
 
 // send sends a description or content, of which the making began at began,

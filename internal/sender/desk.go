@@ -14,12 +14,12 @@ type job struct {
 	what  wire.Wanted
 	dir   *tree.Dir
 	entry *tree.Entry
+	size  int64 // as described: entry may change while it is sent
 }
 
 const (
 	// packed is the size of the largest file that shares a message with
-	// others. Larger ones go in chunks, which are read and hashed by several
-	// workers at once.
+	// others. Larger ones go in chunks, which several workers read at once.
 	packed = 256 << 10
 	// packFill is how much described content makes a batch: what stays in a
 	// processor's own cache from being read to being sent, 5 % faster than
@@ -60,7 +60,7 @@ type desk struct {
 }
 
 // share is how much of a message a small file takes, about.
-func (j *job) share() int64 { return j.entry.Size + 32 }
+func (j *job) share() int64 { return j.size + 32 }
 
 // newDesk returns a desk for messages that are compressed when squeezed says
 // so.
@@ -84,7 +84,7 @@ func (d *desk) put(jobs []job) int {
 		switch {
 		case j.what == wire.WantDigest:
 			d.sums = append(d.sums, j)
-		case j.entry.Size > packed:
+		case j.size > packed:
 			d.big = append(d.big, j)
 		default:
 			d.small = append(d.small, j)
@@ -149,13 +149,14 @@ func (d *desk) take() (work, bool) {
 }
 
 // next returns what to do next, if there is anything: chunks of files that are
-// open before others, and a message that is not full last.
+// open before others, a message that is not full after those that are, digests
+// last.
 func (d *desk) next() (work, bool) {
 	if w, ok := d.takePart(); ok {
 		return w, true
 	}
 	switch {
-	case d.size >= d.fill:
+	case d.size >= d.fill && len(d.small) > 0:
 		return work{batch: d.takeBatch()}, true
 	case len(d.big) > 0:
 		return work{open: first(&d.big)}, true

@@ -21,12 +21,12 @@ type governor struct {
 
 	mu     sync.Mutex // guards the rest
 	on     bool
-	warm   bool    // something was compressed
+	warm   int     // messages that tell what compressing costs, the first of which does not
 	since  sample  // since the last change; what is older than two proofs weighs less
 	held   int64   // plain bytes since the last change
 	looked int64   // held, when it was looked at last
-	cost   float64 // of compressing, nanoseconds a plain byte, when it was done last
-	ratio  float64 // compressed bytes a plain byte, then
+	cost   float64 // of compressing, nanoseconds a plain byte, at best
+	ratio  float64 // compressed bytes a plain byte, when it was done last
 	other  float64 // nanoseconds a plain byte took the other way, when it was gone last, or 0
 	failed bool    // the last change was back from compressing that did not pay
 	hold   int64   // plain bytes between changes
@@ -58,11 +58,13 @@ func (s *sample) halve() {
 func (s *sample) per(d time.Duration) float64 { return float64(d) / float64(s.plain) }
 
 const (
-	// epochLength is how many plain bytes pass between two looks, and
-	// firstLength how many before the first one with a near peer, where
-	// compressing most likely is wrong.
-	epochLength = 4 << 20
-	firstLength = 64 << 10
+	// epochLength is how many plain bytes pass between two looks. With a near
+	// peer, where compressing most likely is wrong, the first look comes after
+	// firstLength or firstMessages of a length that tells something.
+	epochLength   = 4 << 20
+	firstLength   = 512 << 10
+	firstMessages = 3
+	telling       = 32 << 10
 	// proof is how many bytes must have gone into a link before it counts as
 	// one that does not block: more than the buffers before it hold, of which
 	// the system frees a good part before it lets a writer go on.
@@ -103,20 +105,22 @@ func (g *governor) sent(on bool, m sample) {
 	if g.fixed || on != g.on {
 		return
 	}
-	if !g.warm { // the first one sets the compressor up
-		g.warm = m.compress > 0
-		return
+	if on && m.plain >= telling {
+		if g.warm++; g.warm == 1 {
+			return // it set the compressor up
+		}
+		cost := m.per(m.compress)
+		if g.cost == 0 || cost < g.cost { // what else ran meanwhile is no cost
+			g.cost = cost
+		}
 	}
 	g.since.add(m)
 	if g.since.wire > 2*proof {
 		g.since.halve()
 	}
 	g.held += m.plain
-	length := int64(epochLength)
-	if g.cost == 0 && !g.far {
-		length = firstLength
-	}
-	if g.held-g.looked >= length {
+	first := !g.far && g.hold == 0 && g.on && g.other == 0
+	if g.held-g.looked >= epochLength || first && (g.warm > firstMessages || g.held >= firstLength && g.warm > 1) {
 		g.looked = g.held
 		g.look(&g.since)
 	}
@@ -126,7 +130,7 @@ func (g *governor) sent(on bool, m sample) {
 func (g *governor) look(s *sample) {
 	now := s.per(s.spent)
 	if g.on {
-		g.cost, g.ratio = s.per(s.compress), float64(s.wire)/float64(s.plain)
+		g.ratio = float64(s.wire) / float64(s.plain)
 	}
 	switch rash := !g.on && !g.failed && g.held < soon; {
 	case g.on && g.other > 0 && now*worth > g.other:

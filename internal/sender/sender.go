@@ -71,7 +71,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
-	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip, max(1, o.Transfers)+1)
+	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip)
 	s.desk = newDesk(s.governor.compresses)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -289,6 +289,9 @@ func ReadID(at dirfs.Dir, name string) []byte {
 		return nil
 	}
 	defer dir.Close()
+	if info, err := dir.Stat("id"); err != nil || info.Type != tree.File {
+		return nil
+	}
 	f, err := dir.Open("id")
 	if err != nil {
 		return nil

@@ -149,7 +149,7 @@ func (s *session) jobs(what wire.Wanted, ids []uint64) ([]job, error) {
 		if !s.wanted[what-1].Add(id) {
 			return nil, wire.Errorf("entry %d is wanted twice", id)
 		}
-		jobs[i] = job{id, what, dir, e}
+		jobs[i] = job{id, what, dir, e, e.Size}
 		if what == wire.WantContent {
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)

@@ -145,6 +145,9 @@ func PID(root dirfs.Dir) int {
 		return 0
 	}
 	defer work.Close()
+	if info, err := work.Stat(pidName); err != nil || info.Type != tree.File {
+		return 0
+	}
 	f, err := work.Open(pidName)
 	if err != nil {
 		return 0

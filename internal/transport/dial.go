@@ -84,12 +84,15 @@ func Dial(ctx context.Context, address string, opts DialOptions) (wire.Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	start := time.Now()
 	early, err := shake(ctx, conn, u, opts.Header)
 	if err != nil {
 		hardClose(conn)
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	return newSocket(conn, early, true, opts.Conn), nil
+	s := newSocket(conn, early, true, opts.Conn)
+	s.roundTrip = time.Since(start)
+	return s, nil
 }
 
 // parseURL accepts what Dial can use. Its errors leave the URL out: it may

@@ -70,6 +70,8 @@ type socket struct {
 	wrote   atomic.Int64  // when the last frame was written, nanoseconds since born
 	born    time.Time
 
+	roundTrip time.Duration // that the upgrade took, where this end asked for it
+
 	sent, received atomic.Int64
 
 	mu   sync.Mutex    // guards err
@@ -81,7 +83,10 @@ type socket struct {
 	closing sync.Once
 }
 
-var _ wire.Admitter = (*socket)(nil)
+var (
+	_ wire.Admitter = (*socket)(nil)
+	_ wire.Timed    = (*socket)(nil)
+)
 
 // newSocket starts a connection on conn, whose handshake is done. early is
 // what was read from conn beyond the handshake.
@@ -104,6 +109,10 @@ func newSocket(conn net.Conn, early []byte, client bool, opts Options) *socket {
 	go s.keep()
 	return s
 }
+
+// RoundTrip returns how long the answer to the request for the upgrade took: a
+// round trip, and the little that a server has to do for it. It is 0 at a server.
+func (s *socket) RoundTrip() time.Duration { return s.roundTrip }
 
 // Admit raises the limit of a message from 64 KiB to wire.MaxMessage, and makes
 // a server's connection one that does not have to go for others: the peer has

@@ -15,8 +15,7 @@ const (
 // Buffer holds one message, with room before it for a transport's header.
 // Buffers are pooled: one owner at a time, who hands it on or frees it.
 type Buffer struct {
-	b    []byte // Headroom bytes or more, then the message
-	from int    // where the message begins, at least Headroom
+	b    []byte // Headroom bytes, then the message
 	size int    // without Headroom, when it was made
 	pool *sync.Pool
 }
@@ -41,19 +40,19 @@ func NewBuffer(capacity int) *Buffer {
 			continue
 		}
 		if b, ok := p.pool.Get().(*Buffer); ok {
-			b.b, b.from = b.b[:Headroom], Headroom
+			b.b = b.b[:Headroom]
 			return b
 		}
-		return &Buffer{make([]byte, Headroom, Headroom+p.size), Headroom, p.size, p.pool}
+		return &Buffer{make([]byte, Headroom, Headroom+p.size), p.size, p.pool}
 	}
 	panic("wire: buffer over MaxMessage")
 }
 
 // Bytes returns the message.
-func (b *Buffer) Bytes() []byte { return b.b[b.from:] }
+func (b *Buffer) Bytes() []byte { return b.b[Headroom:] }
 
 // Framed returns the message with the n bytes before it, n ≤ Headroom.
-func (b *Buffer) Framed(n int) []byte { return b.b[b.from-n:] }
+func (b *Buffer) Framed(n int) []byte { return b.b[Headroom-n:] }
 
 // Room returns how many bytes can still be added without growing.
 func (b *Buffer) Room() int { return cap(b.b) - len(b.b) }
@@ -67,13 +66,10 @@ func (b *Buffer) Extend(n int) []byte {
 }
 
 // Truncate shortens the message to n bytes.
-func (b *Buffer) Truncate(n int) { b.b = b.b[:b.from+n] }
+func (b *Buffer) Truncate(n int) { b.b = b.b[:Headroom+n] }
 
 // Append adds p to the message.
 func (b *Buffer) Append(p ...byte) { b.b = append(b.b, p...) }
-
-// skip drops the first n bytes of the message.
-func (b *Buffer) skip(n int) { b.from += n }
 
 // set takes back what was appended to b.b.
 func (b *Buffer) set(p []byte) { b.b = p }

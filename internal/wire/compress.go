@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -13,6 +15,10 @@ const (
 	MaxLevel = 22
 	// defaultLevel is what the zstd command takes too.
 	defaultLevel = 3
+
+	// maxPeerLevel bounds what a peer can ask for: from 10 on an encoder takes
+	// 34 MiB instead of 6.
+	maxPeerLevel = 9
 
 	// leastCompressed is the length in bytes from which on a message is
 	// worth trying, and leastGain the part of it that must be gained.
@@ -46,16 +52,20 @@ func ParseCompression(s string) (*Compression, error) {
 
 // Agreed returns how a sender compresses, from its own wish and its peer's
 // Hello: not at all if one side wants that or the peer cannot take it, otherwise
-// as one of them asks for, with the higher level, which is 0 where it is left
-// to the sender.
+// as one of them asks for. The level is the sender's own, or else the peer's as
+// far as that costs no more memory than usual, and 0 where it is left open. A
+// mode that is not known is no wish.
 func Agreed(mine *Compression, peer *Hello) *Compression {
 	theirs := peer.GetCompression()
-	c := &Compression{Mode: max(mine.GetMode(), theirs.GetMode()), Level: max(mine.GetLevel(), theirs.GetLevel())}
-	if mine.GetMode() == Compression_NONE || theirs.GetMode() == Compression_NONE || Ability(peer.GetAbilities())&AbilityZstd == 0 {
-		c.Mode = Compression_NONE
+	if theirs.GetMode() > Compression_ZSTD || theirs.GetMode() < 0 {
+		theirs = nil
 	}
-	if c.Level == 0 && c.Mode != Compression_AUTO {
-		c.Level = defaultLevel
+	c := &Compression{Mode: max(mine.GetMode(), theirs.GetMode())}
+	switch {
+	case mine.GetMode() == Compression_NONE || theirs.GetMode() == Compression_NONE || Ability(peer.GetAbilities())&AbilityZstd == 0:
+		c.Mode = Compression_NONE
+	case c.Mode == Compression_ZSTD:
+		c.Level = cmp.Or(mine.GetLevel(), min(theirs.GetLevel(), maxPeerLevel), defaultLevel)
 	}
 	return c
 }
@@ -63,8 +73,13 @@ func Agreed(mine *Compression, peer *Hello) *Compression {
 // Compressor compresses messages. It is safe for concurrent use.
 type Compressor struct{ enc *zstd.Encoder }
 
-// NewCompressor returns a Compressor for so many at a time.
-func NewCompressor(level uint32, atOnce int) *Compressor {
+// NewCompressor returns a Compressor. Of the levels four differ: 1, 3, 6 and 10
+// begin one.
+func NewCompressor(level uint32) *Compressor {
+	atOnce := runtime.GOMAXPROCS(0) // more would wait for a processor
+	if level > maxPeerLevel {
+		atOnce = 1
+	}
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(int(level))),
 		zstd.WithEncoderConcurrency(atOnce),
@@ -104,10 +119,10 @@ func Compressed(message []byte) bool {
 // Expander undoes what a Compressor did. It is safe for concurrent use.
 type Expander struct{ dec *zstd.Decoder }
 
-// NewExpander returns an Expander for so many messages at a time.
-func NewExpander(atOnce int) *Expander {
+// NewExpander returns an Expander.
+func NewExpander() *Expander {
 	dec, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(atOnce),
+		zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)),
 		zstd.WithDecoderMaxMemory(MaxMessage),
 		zstd.WithDecodeAllCapLimit(true),
 	)
@@ -123,7 +138,7 @@ func (e *Expander) Expand(b *Buffer) (*Buffer, error) {
 	defer b.Free()
 	message := b.Bytes()
 	var head zstd.Header
-	if err := head.Decode(message[2:]); err != nil || head.Skippable || !head.HasFCS || head.FrameContentSize > MaxMessage-2 {
+	if err := head.Decode(message[2:]); err != nil || head.Skippable || !head.HasFCS || head.FrameContentSize > MaxMessage-2 || !oneFrame(message[2:], &head) {
 		return nil, Errorf("malformed compressed message")
 	}
 	out := NewBuffer(2 + int(head.FrameContentSize))
@@ -135,4 +150,28 @@ func (e *Expander) Expand(b *Buffer) (*Buffer, error) {
 	}
 	out.set(p)
 	return out, nil
+}
+
+// oneFrame reports whether a frame ends where b does: the decoder would go on
+// with others. Source: RFC 8878, section 3.1.1.
+func oneFrame(b []byte, head *zstd.Header) bool {
+	b = b[head.HeaderSize:]
+	for last := false; !last; {
+		if len(b) < 3 {
+			return false
+		}
+		block := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
+		size := int(block >> 3)
+		if block>>1&3 == 1 { // one byte, repeated
+			size = 1
+		}
+		if last = block&1 != 0; len(b)-3 < size {
+			return false
+		}
+		b = b[3+size:]
+	}
+	if head.HasCheckSum {
+		return len(b) == 4
+	}
+	return len(b) == 0
 }

@@ -24,7 +24,7 @@ func TestCompress(t *testing.T) {
 		noise[i] = byte(r.Uint32())
 	}
 	text := bytes.Repeat([]byte("all work and no play "), wire.MaxPacked/21)
-	c, e := wire.NewCompressor(3, 1), wire.NewExpander(1)
+	c, e := wire.NewCompressor(3), wire.NewExpander()
 	for _, v := range []struct {
 		name    string
 		content []byte
@@ -94,19 +94,21 @@ func TestExpandRefuses(t *testing.T) {
 	lies := bytes.Clone(good)
 	lies[sizeAt(t, good)]++
 	skip := []byte{0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}
-	e := wire.NewExpander(1)
+	e := wire.NewExpander()
 	for name, body := range map[string][]byte{
-		"nothing":             nil,
-		"noise":               []byte("no frame at all, and rather long"),
-		"over a message":      frame(wire.MaxMessage - 1),
-		"a bomb":              frame(100 << 20),
-		"without a size":      unsized.Bytes(),
-		"another size":        lies,
-		"cut":                 good[:len(good)-1],
-		"two frames":          append(bytes.Clone(good), good...),
-		"bytes after":         append(bytes.Clone(good), 'x'),
-		"skippable":           skip,
-		"a frame and a blank": append(append(bytes.Clone(good), skip...), good...),
+		"nothing":              nil,
+		"noise":                []byte("no frame at all, and rather long"),
+		"over a message":       frame(wire.MaxMessage - 1),
+		"a bomb":               frame(100 << 20),
+		"without a size":       unsized.Bytes(),
+		"another size":         lies,
+		"cut":                  good[:len(good)-1],
+		"two frames":           append(bytes.Clone(good), good...),
+		"bytes after":          append(bytes.Clone(good), 'x'),
+		"an empty frame after": append(bytes.Clone(good), frame(0)...),
+		"a blank after":        append(bytes.Clone(good), skip...),
+		"skippable":            skip,
+		"a frame and a blank":  append(append(bytes.Clone(good), skip...), good...),
 	} {
 		b := wire.NewBuffer(wire.MaxMessage)
 		b.Append(byte(wire.TypePack), 1)
@@ -142,7 +144,7 @@ func sizeAt(t *testing.T, frame []byte) int {
 }
 
 func FuzzExpand(f *testing.F) {
-	e := wire.NewExpander(1)
+	e := wire.NewExpander()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) > wire.MaxMessage-2 {
 			return
@@ -174,12 +176,14 @@ func TestAgreed(t *testing.T) {
 		level        uint32
 	}{
 		{"auto", "auto", true, wire.Compression_AUTO, 0},
-		{"auto", "auto", false, wire.Compression_NONE, 3},
-		{"zstd", "none", true, wire.Compression_NONE, 3},
-		{"none", "zstd:9", true, wire.Compression_NONE, 9},
+		{"auto", "auto", false, wire.Compression_NONE, 0},
+		{"zstd", "none", true, wire.Compression_NONE, 0},
+		{"none", "zstd:9", true, wire.Compression_NONE, 0},
 		{"auto", "zstd", true, wire.Compression_ZSTD, 3},
 		{"zstd:7", "auto", true, wire.Compression_ZSTD, 7},
-		{"zstd:7", "zstd:19", true, wire.Compression_ZSTD, 19},
+		{"zstd:7", "zstd:19", true, wire.Compression_ZSTD, 7},
+		{"auto", "zstd:19", true, wire.Compression_ZSTD, 9},
+		{"zstd:19", "zstd:1", true, wire.Compression_ZSTD, 19},
 	} {
 		h := &wire.Hello{Compression: parse(c.theirs)}
 		if c.able {

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 )
@@ -60,6 +61,12 @@ func (e *CloseError) Error() string {
 // calls it when the peer's Hello was accepted.
 type Admitter interface {
 	Admit()
+}
+
+// Timed is a Conn that knows how long a round trip takes.
+type Timed interface {
+	// RoundTrip returns it, or 0.
+	RoundTrip() time.Duration
 }
 
 // ErrFraming is what the error of Read wraps when the peer broke the rules of

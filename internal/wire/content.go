@@ -118,7 +118,7 @@ func DecodeEnd(body []byte) (e End, err error) {
 	switch r.byte() {
 	case 0:
 		e.Meta = r.meta()
-		e.Parts = r.uvarint()
+		e.Parts = r.atMost(uint64(digest.Chunks(e.Size)), "more parts than chunks")
 		e.Checksum = r.checksum()
 	case 1:
 		e.Again = true

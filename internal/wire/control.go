@@ -108,8 +108,6 @@ func (m *Hello) check() string {
 		return "hello: session id"
 	case len(m.GetLocation().GetMachine()) > maxSecret:
 		return "hello: location"
-	case m.GetCompression().GetMode() > Compression_ZSTD || m.GetCompression().GetMode() < 0 || m.GetCompression().GetLevel() > MaxLevel:
-		return "hello: compression"
 	case len(m.Nonce) > maxSecret || len(m.Proof) > maxSecret:
 		return "hello: authentication too long"
 	case (m.Role == Role_RECEIVER) != (m.Destination != nil):

@@ -68,7 +68,8 @@
 // they can grow. The bodies that come by the million are laid out by hand.
 // uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
 // form; name is uvarint length and bytes; a digest is 32 bytes, a checksum 16
-// (see package digest). Every body has exactly one encoding.
+// (see package digest). Every body has exactly one encoding before it is
+// compressed.
 //
 //	Ask      one or more of
 //	           uvarint directory id, name from, name to, uvarint budget

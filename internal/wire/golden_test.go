@@ -319,7 +319,7 @@ func TestEnd(t *testing.T) {
 		end   wire.End
 		bytes string
 	}{
-		{wire.End{ID: 300, Meta: meta, Parts: 200, Checksum: digest.Checksum(d1[:16])}, "\x09\x00\xac\x02\x00" + metaBytes + "\xc8\x01" + raw(d1)[:16]},
+		{wire.End{ID: 300, Meta: meta, Parts: 1, Checksum: digest.Checksum(d1[:16])}, "\x09\x00\xac\x02\x00" + metaBytes + "\x01" + raw(d1)[:16]},
 		{wire.End{ID: 1, Again: true}, "\x09\x00\x01\x01"},
 	} {
 		if got := text(wire.EncodeEnd(c.end)); got != c.bytes {

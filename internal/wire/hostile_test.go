@@ -209,6 +209,7 @@ func TestSmallRefuses(t *testing.T) {
 		"complete with less":   "\x01\x00" + metaBytes + "\x01" + raw(d1)[:15],
 		"complete with more":   "\x01\x00" + metaBytes + "\x01" + raw(d1)[:17],
 		"permission too large": "\x01\x00\x80\x04\x00\x00\x00\x01" + raw(d1)[:16],
+		"more parts than can":  "\x01\x00" + metaBytes + "\x02" + raw(d1)[:16],
 	} {
 		_, err := wire.DecodeEnd([]byte(b))
 		refused(t, "end: "+n, err)

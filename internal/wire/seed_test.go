@@ -47,7 +47,7 @@ func TestWriteSeeds(t *testing.T) {
 	seed("Chunk", 0, b("\xac\x02\x02\x00"), b("content"))
 	seed("Chunk", 1, b("\x01\x00\x01"), b("x"))
 	seed("Chunk", 2, b("\x01\x02\x01\x0a\x02\x00\x02\x03\x04"), b("abcdef"))
-	seed("End", 0, b("\xac\x02\x00"+metaBytes+"\xc8\x01"+raw(d1)[:16]))
+	seed("End", 0, b("\xac\x02\x00"+metaBytes+"\x01"+raw(d1)[:16]))
 	seed("Expand", 0, b("\x28\xb5\x2f\xfd\x20\x01\x09\x00\x00x"))
 	seed("Expand", 1, b("\x50\x2a\x4d\x18\x01\x00\x00\x00x"))
 	seed("End", 1, b("\x01\x01"))

@@ -108,7 +108,7 @@ func (p *peer) message(w []string) []*wire.Buffer {
 	case "compressed":
 		messages := p.message(w[1:])
 		for i, b := range messages {
-			if messages[i] = wire.NewCompressor(1, 1).Compress(b); !wire.Compressed(messages[i].Bytes()) {
+			if messages[i] = wire.NewCompressor(1).Compress(b); !wire.Compressed(messages[i].Bytes()) {
 				panic("wiretest: too short to be compressed")
 			}
 		}
