@@ -21,11 +21,11 @@ type governor struct {
 
 	mu     sync.Mutex // guards the rest
 	on     bool
-	warm   int     // messages that tell what compressing costs, the first of which does not
+	warm   int     // messages so far
 	since  sample  // since the last change; what is older than two proofs weighs less
 	held   int64   // plain bytes since the last change
 	looked int64   // held, when it was looked at last
-	cost   float64 // of compressing, nanoseconds a plain byte, at best
+	cost   float64 // of compressing, nanoseconds a plain byte, when it was done last
 	ratio  float64 // compressed bytes a plain byte, when it was done last
 	other  float64 // nanoseconds a plain byte took the other way, when it was gone last, or 0
 	failed bool    // the last change was back from compressing that did not pay
@@ -60,11 +60,11 @@ func (s *sample) per(d time.Duration) float64 { return float64(d) / float64(s.pl
 const (
 	// epochLength is how many plain bytes pass between two looks. With a near
 	// peer, where compressing most likely is wrong, the first look comes after
-	// firstLength or firstMessages of a length that tells something.
+	// firstLength or firstMessages after the one that set the compressor up.
 	epochLength   = 4 << 20
 	firstLength   = 512 << 10
-	firstMessages = 3
-	telling       = 32 << 10
+	firstMessages = 2
+	telling       = 32 << 10 // is what a message is counted from
 	// proof is how many bytes must have gone into a link before it counts as
 	// one that does not block: more than the buffers before it hold, of which
 	// the system frees a good part before it lets a writer go on.
@@ -75,6 +75,9 @@ const (
 	// margin is how much better the other way must look, and worth how much
 	// better than sending plainly compressing must turn out.
 	margin, worth = 1.25, 1.2
+	// doubt is what the cost of compressing loses with each look at a worker
+	// that does nothing but wait: it was taken when other things ran as well.
+	doubt = 0.95
 	// holdGrowth is how much more rarely something is tried that did not pay.
 	holdGrowth, maxHold = 4, 1 << 30
 )
@@ -102,25 +105,21 @@ func (g *governor) compresses() bool {
 func (g *governor) sent(on bool, m sample) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fixed || on != g.on {
+	if g.fixed || on != g.on || m.plain < telling {
 		return
 	}
-	if on && m.plain >= telling {
-		if g.warm++; g.warm == 1 {
-			return // it set the compressor up
-		}
-		cost := m.per(m.compress)
-		if g.cost == 0 || cost < g.cost { // what else ran meanwhile is no cost
-			g.cost = cost
-		}
+	if g.warm == 0 { // it set the compressor up
+		g.warm++
+		return
 	}
+	g.warm++
 	g.since.add(m)
 	if g.since.wire > 2*proof {
 		g.since.halve()
 	}
 	g.held += m.plain
 	first := !g.far && g.hold == 0 && g.on && g.other == 0
-	if g.held-g.looked >= epochLength || first && (g.warm > firstMessages || g.held >= firstLength && g.warm > 1) {
+	if g.held-g.looked >= epochLength || first && (g.warm > firstMessages || g.held >= firstLength) {
 		g.looked = g.held
 		g.look(&g.since)
 	}
@@ -129,8 +128,11 @@ func (g *governor) sent(on bool, m sample) {
 // look draws conclusions from what was sent since the last change.
 func (g *governor) look(s *sample) {
 	now := s.per(s.spent)
-	if g.on {
-		g.ratio = float64(s.wire) / float64(s.plain)
+	switch {
+	case g.on:
+		g.cost, g.ratio = s.per(s.compress), float64(s.wire)/float64(s.plain)
+	case s.blocks > s.spent*3/4:
+		g.cost *= doubt
 	}
 	switch rash := !g.on && !g.failed && g.held < soon; {
 	case g.on && g.other > 0 && now*worth > g.other:
