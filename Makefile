@@ -1,7 +1,7 @@
 # Short names for what scripts/ does.
 GO ?= go
 
-.PHONY: build demo test fmt lint bench fuzz proto vuln
+.PHONY: build demo test fmt lint bench pieces fuzz proto vuln
 
 build:
 	$(GO) build -o bin/sync-directory ./cmd/sync-directory
@@ -18,8 +18,12 @@ fmt:
 lint:
 	./scripts/lint
 
-# bench times the hot pieces.
+# bench measures beside rsync, tar and cp, and writes docs/bench.
 bench:
+	./scripts/bench
+
+# pieces times the hot pieces alone.
+pieces:
 	$(GO) test -run '^$$' -bench . -benchtime 0.5s ./...
 
 # fuzz gives every decoder a minute.

@@ -289,3 +289,18 @@ func TestHoles(t *testing.T) {
 		}
 	})
 }
+
+// Create gives the permission that the umask leaves.
+func TestCreatePermission(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o027))
+	everywhere(t, func(p *place) {
+		for perm, want := range map[uint16]uint16{0o666: 0o640, 0o755: 0o750, 0o400: 0o400, 0: 0} {
+			f := must(p.Create("file", perm))(p)
+			if info := must(f.Info())(p); info.Perm != want {
+				p.Errorf("%o becomes %o, want %o", perm, info.Perm, want)
+			}
+			ok(p, f.Close())
+			ok(p, p.Remove("file"))
+		}
+	})
+}

@@ -1,0 +1,111 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// seed makes the inputs the same in every run.
+const seed = 1
+
+// words is what the content of made files consists of: it shrinks to about a
+// quarter, as source code does.
+func words(r *rand.Rand, n int) []byte {
+	b := make([]byte, 0, n+16)
+	for len(b) < n {
+		b = fmt.Appendf(b, "%x %d\n", r.Uint32N(4096), len(b)%1000)
+	}
+	return b[:n]
+}
+
+// many lays out n files in directories of about twenty, a few levels deep, with
+// the sizes of source code: half of them below 4 KB, a few up to 200 KB. A
+// million of them are empty.
+func many(n int) func(string) error {
+	return func(dir string) error {
+		r := rand.New(rand.NewPCG(seed, 0))
+		pool := words(r, 1<<20)
+		when := time.Unix(1_600_000_000, 123_456_789)
+		for i := range n {
+			sub := filepath.Join(dir, fmt.Sprintf("d%02d/e%02d/f%d", i/20%37, i/740%41, i/30340))
+			if i%20 == 0 || i < 20 {
+				if err := os.MkdirAll(sub, 0o755); err != nil {
+					return err
+				}
+			}
+			size := int(200 + 4000*r.ExpFloat64()*r.ExpFloat64()*4)
+			size = min(size, 200_000)
+			if n > 100_000 {
+				size = 0 // the number is what counts, and memory
+			}
+			from := r.IntN(len(pool) - size)
+			if err := put(filepath.Join(sub, fmt.Sprintf("file-%d.c", i)), pool[from:from+size], when); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// wide lays out n files in one directory.
+func wide(n int) func(string) error {
+	return func(dir string) error {
+		for i := range n {
+			if err := put(filepath.Join(dir, fmt.Sprintf("file-%d", i)), []byte("x"), time.Unix(1_600_000_000, 0)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// put makes a file that is older than its directory, so that its time proves
+// something.
+func put(path string, content []byte, when time.Time) error {
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		return err
+	}
+	return os.Chtimes(path, when, when)
+}
+
+// large lays out a file of 1 GiB, a megabyte at a time: what this process takes
+// at most would be told of those that it starts.
+func large(dir string) error {
+	r := rand.New(rand.NewPCG(seed, 0))
+	pool := words(r, 1<<20)
+	f, err := os.Create(filepath.Join(dir, "large"))
+	if err != nil {
+		return err
+	}
+	for range 1 << 10 {
+		k := r.IntN(len(pool))
+		if _, err := f.Write(pool[k:]); err != nil {
+			return err
+		}
+		if _, err := f.Write(pool[:k]); err != nil {
+			return err
+		}
+	}
+	return f.Close()
+}
+
+// goSource copies the source of the Go toolchain.
+func goSource(dir string) error {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return err
+	}
+	return exec.Command("cp", "-a", filepath.Join(strings.TrimSpace(string(root)), "src")+"/.", dir).Run()
+}
+
+// changeOne changes one file, each time to something else.
+func changeOne(dir string, n int) error {
+	return put(filepath.Join(dir, "d00/e00/f0/file-0.c"), fmt.Appendf(nil, "change %d", n), time.Unix(1_700_000_000+int64(n), 0))
+}

@@ -1,0 +1,42 @@
+//go:build linux
+
+package main
+
+import "time"
+
+// row is one kind of work. The first tool is ours, and the second the one that
+// it is compared with.
+type row struct {
+	name   string
+	what   string
+	source func(dir string) error        // lays the source out
+	have   bool                          // the destination has it all already
+	change func(dir string, n int) error // changes the source before each run
+	tools  []tool
+	slow   bool // over a link of 50 ms and 100 Mbit/s
+	disk   bool // on a disk
+	long   bool
+	reach  float64 // the ratio to reach
+}
+
+// The link of the slow rows.
+const (
+	slowDelay = 25 * time.Millisecond // one way
+	slowRate  = 100e6 / 8
+)
+
+func rows() []row {
+	return []row{
+		// First, since a disk that has just lost many files is slow.
+		{name: "durable", what: "the Go source onto a disk, durable; rsync without a sync", source: goSource, disk: true, tools: []tool{ours(), rsync(), flushed(), rsync("--fsync")}, reach: 0.70},
+		{name: "cold", what: "40,000 small files into nothing", source: many(40_000), tools: []tool{ours(), rsync(), tar, cp}, reach: 0.45},
+		{name: "noop", what: "the same, nothing changed", source: many(40_000), have: true, tools: []tool{ours(), rsync()}, reach: 0.30},
+		{name: "big", what: "one file of 1 GiB into nothing", source: large, tools: []tool{ours(), rsync(), tar, cp}, reach: 0.60},
+		{name: "source", what: "the Go source into nothing", source: goSource, tools: []tool{ours(), ours("--compress=none"), rsync(), tar, cp}},
+		{name: "slow-source", what: "the Go source over 50 ms and 100 Mbit/s", source: goSource, slow: true, tools: []tool{ours(), rsync(), ours("--compress=none"), ours("--compress=zstd"), rsync("-z")}, reach: 0.30},
+		{name: "slow-noop", what: "40,000 files over the same link, nothing changed", source: many(40_000), have: true, slow: true, tools: []tool{ours(), rsync()}, reach: 0.15},
+		{name: "wide", what: "a folder of 200,000 files, nothing changed", source: wide(200_000), have: true, tools: []tool{ours(), rsync()}},
+		{name: "million", what: "a million files, nothing changed", source: many(1_000_000), have: true, long: true, tools: []tool{ours(), rsync()}},
+		{name: "million-one", what: "a million files, one changed", source: many(1_000_000), have: true, change: changeOne, long: true, tools: []tool{ours(), rsync()}},
+	}
+}
