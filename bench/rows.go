@@ -28,9 +28,9 @@ const (
 func rows() []row {
 	return []row{
 		// First, since a disk that has just lost many files is slow.
-		{name: "durable", what: "the Go source onto a disk, durable; rsync without a sync", source: goSource, disk: true, tools: []tool{ours(), rsync(), flushed(), rsync("--fsync")}, reach: 0.70},
+		{name: "durable", what: "the Go source onto ext4, durable (rsync: no sync)", source: goSource, disk: true, tools: []tool{ours(), rsync(), flushed(), rsync("--fsync")}, reach: 0.70},
 		{name: "cold", what: "40,000 small files into nothing", source: many(40_000), tools: []tool{ours(), rsync(), tar, cp}, reach: 0.45},
-		{name: "noop", what: "the same, nothing changed", source: many(40_000), have: true, tools: []tool{ours(), rsync()}, reach: 0.30},
+		{name: "noop", what: "40,000 small files, nothing changed", source: many(40_000), have: true, tools: []tool{ours(), rsync()}, reach: 0.30},
 		{name: "big", what: "one file of 1 GiB into nothing", source: large, tools: []tool{ours(), rsync(), tar, cp}, reach: 0.60},
 		{name: "source", what: "the Go source into nothing", source: goSource, tools: []tool{ours(), ours("--compress=none"), rsync(), tar, cp}},
 		{name: "slow-source", what: "the Go source over 50 ms and 100 Mbit/s", source: goSource, slow: true, tools: []tool{ours(), rsync(), ours("--compress=none"), ours("--compress=zstd"), rsync("-z")}, reach: 0.30},
