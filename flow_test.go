@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/metrics"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,7 @@ func heap() uint64 {
 
 // peak calls f and returns by how much the heap grew meanwhile at most.
 func peak(f func()) uint64 {
+	runtime.GC()
 	base, most := heap(), uint64(0)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -144,7 +146,7 @@ func TestFlow(t *testing.T) {
 			usual = took
 		}
 		t.Logf("%s: %v, %d MiB at most", c.name, took.Round(time.Millisecond), most>>20)
-		if most > bound {
+		if most > bound && !raceDetector { // which lets pools lose what they hold
 			t.Errorf("%s: the heap grew by %d MiB", c.name, most>>20)
 		}
 		if limit := c.longer + 3*usual + time.Second; took > limit && !raceDetector {
