@@ -264,7 +264,10 @@ func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
 			l.roundTrip = min(l.roundTrip, t.RoundTrip())
 		}
 		stop()
-		if !late.Stop() && err != nil {
+		switch stopped := !late.Stop(); {
+		case err != nil && ctx.Err() != nil: // which closed the connection
+			err = fault.With(fault.Interrupted, context.Cause(ctx))
+		case err != nil && stopped:
 			err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
 		}
 	}

@@ -1,8 +1,10 @@
 package syncdirectory
 
 import (
+	"context"
 	"testing"
 
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -35,5 +37,27 @@ func TestBarrierAfterFailedSession(t *testing.T) {
 	}
 	if r.area == nil || !r.area.Leftover {
 		t.Error("the next session would not end with a barrier")
+	}
+}
+
+// Who is interrupted while the other side has not said hello yet is interrupted,
+// and has not lost a connection.
+func TestInterruptedBeforeHello(t *testing.T) {
+	s, err := (&Sender{Dir: t.TempDir()}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	here, there := newPipe()
+	defer wire.CloseWith(there, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		if _, err := there.Read(); err != nil { // our hello
+			t.Error(err)
+		}
+		cancel(fault.New(Interrupted, "enough"))
+	}()
+	if _, err := dialed(ctx, s, here); CodeOf(err) != Interrupted {
+		t.Errorf("got %v", err)
 	}
 }

@@ -112,7 +112,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		wire.CloseWith(conn, err)
 		return s.result, fault.With(fault.Interrupted, err)
 	}
-	return s.verdict()
+	return s.verdict(ctx)
 }
 
 type session struct {
@@ -330,7 +330,7 @@ func count(root *tree.Dir) *wire.Counts {
 
 // verdict compares what the receiver has with what was sent, tells it, and
 // ends the session.
-func (s *session) verdict() (Result, error) {
+func (s *session) verdict(ctx context.Context) (Result, error) {
 	d := s.summer.Root(&s.root)
 	s.result.Digest, s.result.Changes = d, s.done.Changes
 	code := fault.Worse(fault.Code(s.done.Code), s.Problems.Code())
@@ -342,6 +342,9 @@ func (s *session) verdict() (Result, error) {
 		err = fault.New(code, "the receiver's outcome: %s", code)
 	}
 	if werr := s.conn.Write(wire.Encode(&wire.Verdict{Code: uint32(code), Digest: d[:]})); werr != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return s.result, fault.With(fault.Interrupted, cause)
+		}
 		return s.result, fault.New(fault.Lost, "the receiver left before the verdict, so its state is unknown: run again")
 	}
 	wire.CloseWith(s.conn, nil)
