@@ -4,7 +4,7 @@
 // Its law: what it hands out is one version of a file. The file is examined
 // before and after it is read, and content that may be a mixture is never
 // passed on as complete. A link is never followed and nothing but a regular
-// file is opened. It fails with ErrChanged, or with the system's error.
+// file is read. It fails with ErrChanged, or with the system's error.
 package supply
 
 import (
