@@ -96,7 +96,11 @@ func (b *bench) ours(from, to string, link *linksim.Link, s *sample, sender, rec
 			return err
 		}
 		start := time.Now()
-		err = errors.Join(g.run(s), r.wait(s))
+		err = g.run(s)
+		if err != nil {
+			_ = r.Process.Signal(syscall.SIGTERM) // it would listen on
+		}
+		err = errors.Join(err, r.wait(s))
 		s.Seconds = time.Since(start).Seconds()
 		return err
 	})
@@ -121,6 +125,10 @@ func rsync(args ...string) tool {
 		if err != nil {
 			return s, err
 		}
+		defer func() {
+			_ = daemon.Process.Signal(syscall.SIGTERM)
+			_ = daemon.wait(&s) // it ends by the signal
+		}()
 		if err := listens(port); err != nil {
 			return s, err
 		}
@@ -134,8 +142,6 @@ func rsync(args ...string) tool {
 			s.Seconds = time.Since(start).Seconds()
 			return err
 		})
-		_ = daemon.Process.Signal(syscall.SIGTERM)
-		_ = daemon.wait(&s) // it ends by the signal
 		return s, err
 	}}
 }

@@ -117,7 +117,7 @@ func (s *session) writeChunk(body []byte) error {
 		return err
 	}
 	if err == nil {
-		s.Counters.Bytes.Add(int64(len(c.Content)))
+		s.Counters.Bytes.Add(c.Length)
 	}
 	t.mu.Lock()
 	t.parts++

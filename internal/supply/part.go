@@ -9,9 +9,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
-// maxHole is how long a hole is in one part: the receiver may have to write it.
-const maxHole = 1 << 30
-
 // Part returns the part of the file that begins with a chunk: that chunk, or
 // the hole up to the next one with data. Where the system fails to tell holes
 // it is the chunk; reading it says what is wrong.
@@ -27,7 +24,7 @@ func (f *File) Part(chunk int64) wire.Part {
 		return p
 	}
 	if len(extents) == 0 { // up to the chunk in which there is data again
-		p.Length = min(max(next-next%digest.ChunkSize-off, p.Length), maxHole, f.Meta.Size-off)
+		p.Length = min(max(next-next%digest.ChunkSize-off, p.Length), wire.MaxHole, f.Meta.Size-off)
 	}
 	p.Extents = extents
 	return p

@@ -20,8 +20,13 @@ type Part struct {
 // Extent is a range of data in a Part.
 type Extent struct{ Off, Len int64 } // Off from where the part begins
 
-// MaxExtents is how many extents a Part has at most.
-const MaxExtents = 64
+const (
+	// MaxExtents is how many extents a Part has at most.
+	MaxExtents = 64
+	// MaxHole is how long a Part without data is at most, in bytes: the
+	// receiver may have to write it, and should be free again soon.
+	MaxHole = 1 << 30
+)
 
 // Data returns how many bytes of content p has.
 func (p *Part) Data() (n int64) {
@@ -105,7 +110,7 @@ func DecodeChunk(body []byte) (c Chunk, err error) {
 			r.fail("size of a chunk")
 		}
 	case chunkExtents:
-		c.Length = int64(r.atMost(MaxSize, "length out of range"))
+		c.Length = int64(r.atMost(MaxHole, "length out of range"))
 		c.Extents = r.extents(c.Length)
 		if r.err == nil && c.Data() == c.Length {
 			r.fail("a hole without a hole")

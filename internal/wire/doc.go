@@ -105,7 +105,7 @@
 //	           1 extents: uvarint length, uvarint n, n times (uvarint gap, uvarint length),
 //	                      the content of these extents; all between them is a hole
 //	         A file from chunk number index on; length is a multiple of ChunkSize but at
-//	         the end of the file, and at most ChunkSize where there are extents. It is at most
+//	         the end of the file, and at most ChunkSize where there are extents, MaxHole elsewhere. It is at most
 //	         MaxLead chunks ahead of the first one that did not come yet.
 //
 //	End      uvarint id, byte 0 complete | 1 again, then for complete: meta, uvarint

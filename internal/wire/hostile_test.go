@@ -190,6 +190,7 @@ func TestSmallRefuses(t *testing.T) {
 		"extents too many":    sealed("\x01\x00\x01\xff\x7f\x41" + strings.Repeat("\x01\x01", 65) + strings.Repeat("x", 65)),
 		"extents that lack":   sealed("\x01\x00\x01\x05\x02\x00\x01"),
 		"beyond any file":     sealed("\x01\xff\xff\xff\xff\xff\xff\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00"),
+		"too long a hole":     sealed("\x01\x00\x01\x81\x80\x80\x80\x04\x00"),
 		"index beyond":        sealed("\x01\x80\x80\x80\x80\x80\x80\x02\x00x"),
 		"kind 2":              sealed("\x01\x00\x02x"),
 		"long form":           sealed("\x81\x00\x00\x00x"),
