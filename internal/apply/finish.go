@@ -1,7 +1,9 @@
 package apply
 
 import (
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -35,13 +37,13 @@ func (a *Applier) Finish(root *tree.Entry, leave bool) error {
 	return nil
 }
 
-// directories sets the metadata of all stale directories but the root.
+// apart is how many directories are worth another worker.
+const apart = 64
+
+// directories sets the metadata of all stale directories but the root, those
+// of one depth at once.
 func (a *Applier) directories(root *tree.Entry) {
-	depth := make(map[*tree.Dir]int, len(a.order))
-	for _, d := range a.order {
-		depth[d] = d.Depth()
-	}
-	slices.SortStableFunc(a.order, func(x, y *tree.Dir) int { return depth[y] - depth[x] })
+	var levels [][]directory
 	for _, d := range a.order {
 		if d.Parent == nil || a.lostAbove(d) || d.Closed && !a.fresh[d] {
 			continue
@@ -55,10 +57,42 @@ func (a *Applier) directories(root *tree.Entry) {
 			// says, and the next run shall be able to read it here.
 			e.Perm |= 0o700
 		}
-		if err := a.in(d, func(h dirfs.Dir) error { return a.set(h, e) }); err != nil {
-			a.Problem(d.Path(), "set metadata", err)
+		n := d.Depth()
+		for len(levels) <= n {
+			levels = append(levels, nil)
+		}
+		levels[n] = append(levels[n], directory{d, e, nil})
+	}
+	for _, level := range slices.Backward(levels) {
+		a.level(level)
+		for i := range level {
+			if err := level[i].err; err != nil {
+				a.Problem(level[i].dir.Path(), "set metadata", err)
+			}
 		}
 	}
+}
+
+// directory is one whose metadata is to be set, and what came of that.
+type directory struct {
+	dir  *tree.Dir
+	want *tree.Entry
+	err  error
+}
+
+// level sets the metadata of directories of which none is in another.
+func (a *Applier) level(dirs []directory) {
+	var wg sync.WaitGroup
+	workers := min(runtime.GOMAXPROCS(0), len(dirs)/apart+1)
+	for part := range slices.Chunk(dirs, max(1, (len(dirs)+workers-1)/workers)) {
+		wg.Go(func() {
+			for i := range part {
+				p := &part[i]
+				_, p.err = with(a.Handles, p.dir, func(h dirfs.Dir) error { return a.set(h, p.want) })
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // set gives a directory the metadata of e, and notes in e what became of it.

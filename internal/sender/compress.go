@@ -24,7 +24,7 @@ func compression(mine *wire.Compression, peer *wire.Hello, roundTrip time.Durati
 	}
 	g := newGovernor(roundTrip)
 	level := uint32(nearLevel)
-	if g.far {
+	if g.on {
 		level = farLevel
 	}
 	return g, wire.NewCompressor(level)
@@ -34,17 +34,25 @@ func compression(mine *wire.Compression, peer *wire.Hello, roundTrip time.Durati
 // compressed where that pays.
 func (s *session) send(b *wire.Buffer, began time.Time) error {
 	m := sample{plain: int64(len(b.Bytes()))}
-	on := s.governor.compresses()
-	if on {
+	compress, try := s.governor.next()
+	if compress || try {
 		start := time.Now()
-		b = s.compressor.Compress(b)
+		if try {
+			m.squeezed, m.became = s.compressor.Try(b, trialLength)
+		} else {
+			b = s.compressor.Compress(b)
+			m.squeezed, m.became = m.plain, int64(len(b.Bytes()))
+		}
 		m.compress = time.Since(start)
+		if try {
+			began = began.Add(m.compress)
+		}
 	}
 	m.wire = int64(len(b.Bytes()))
 	start := time.Now()
 	err := s.conn.Write(b)
 	end := time.Now()
 	m.blocks, m.spent = end.Sub(start), end.Sub(began)
-	s.governor.sent(on, m)
+	s.governor.sent(compress, m)
 	return err
 }

@@ -6,9 +6,10 @@ import (
 )
 
 // governor decides whether messages are compressed, from what that costs and
-// from the time for which the connection blocks. It starts compressing, looks
-// anew every few megabytes, stops where that does not pay, and then tries it
-// ever more rarely.
+// from the time for which the connection blocks. It looks anew every few
+// megabytes, stops where compressing does not pay, and then tries it ever more
+// rarely. With a far peer it starts compressing; with a near one, where that
+// most likely is wrong, plainly, trying it on prefixes.
 //
 // Its model of a plain byte: a worker spends rest + cost on it, or only rest
 // without compressing, while a link that is the bottleneck takes link × ratio
@@ -17,15 +18,16 @@ import (
 // tell is a receiver that is slow from a link that is: hence the look back.
 type governor struct {
 	fixed bool // it never changes
-	far   bool // much is under way in the link, so that a while without blocking proves nothing
 
 	mu     sync.Mutex // guards the rest
 	on     bool
-	warm   int     // messages so far
+	trials int     // messages of which a prefix is to be compressed
+	trial  int64   // held, from which on there may be another one
+	warm   bool    // the compressor was used
 	since  sample  // since the last change; what is older than two proofs weighs less
 	held   int64   // plain bytes since the last change
 	looked int64   // held, when it was looked at last
-	cost   float64 // of compressing, nanoseconds a plain byte, when it was done last
+	cost   float64 // of compressing, nanoseconds a plain byte, when it was done last, or 0
 	ratio  float64 // compressed bytes a plain byte, when it was done last
 	other  float64 // nanoseconds a plain byte took the other way, when it was gone last, or 0
 	failed bool    // the last change was back from compressing that did not pay
@@ -34,37 +36,44 @@ type governor struct {
 
 // sample is what was sent, and the time that workers spent on it.
 type sample struct {
-	plain, wire             int64 // bytes
-	spent, compress, blocks time.Duration
+	plain, wire      int64 // bytes: made, and sent
+	squeezed, became int64 // bytes: that were compressed, and what came of them
+	spent, blocks    time.Duration
+	compress         time.Duration // in spent only where the result was sent
 }
 
 func (s *sample) add(o sample) {
 	s.plain += o.plain
 	s.wire += o.wire
+	s.squeezed += o.squeezed
+	s.became += o.became
 	s.spent += o.spent
-	s.compress += o.compress
 	s.blocks += o.blocks
+	s.compress += o.compress
 }
 
 func (s *sample) halve() {
 	s.plain /= 2
 	s.wire /= 2
+	s.squeezed /= 2
+	s.became /= 2
 	s.spent /= 2
-	s.compress /= 2
 	s.blocks /= 2
+	s.compress /= 2
 }
 
 // per returns d for each plain byte, in nanoseconds.
 func (s *sample) per(d time.Duration) float64 { return float64(d) / float64(s.plain) }
 
 const (
-	// epochLength is how many plain bytes pass between two looks. With a near
-	// peer, where compressing most likely is wrong, the first look comes after
-	// firstLength or firstMessages after the one that set the compressor up.
-	epochLength   = 4 << 20
-	firstLength   = 512 << 10
-	firstMessages = 2
-	telling       = 32 << 10 // is what a message is counted from
+	// epochLength is how many plain bytes pass between two looks.
+	epochLength = 4 << 20
+	telling     = 32 << 10 // is what a message is counted from
+	// firstTrials is how many messages compressing is tried on at first, of
+	// which the first one sets the compressor up and tells nothing; trialLength
+	// is how many bytes of each: 0.3 ms.
+	firstTrials = 3
+	trialLength = 128 << 10
 	// proof is how many bytes must have gone into a link before it counts as
 	// one that does not block: more than the buffers before it hold, of which
 	// the system frees a good part before it lets a writer go on.
@@ -75,9 +84,6 @@ const (
 	// margin is how much better the other way must look, and worth how much
 	// better than sending plainly compressing must turn out.
 	margin, worth = 1.25, 1.2
-	// doubt is what the cost of compressing loses with each look at a worker
-	// that does nothing but wait: it was taken when other things ran as well.
-	doubt = 0.95
 	// holdGrowth is how much more rarely something is tried that did not pay.
 	holdGrowth, maxHold = 4, 1 << 30
 )
@@ -87,39 +93,51 @@ const (
 const near = 8 * time.Millisecond
 
 func newGovernor(roundTrip time.Duration) *governor {
-	return &governor{on: true, far: roundTrip > near}
+	if roundTrip <= near {
+		return &governor{trials: firstTrials}
+	}
+	return &governor{on: true}
 }
 
 // fixedGovernor never changes its mind.
 func fixedGovernor(on bool) *governor { return &governor{fixed: true, on: on} }
 
-// compresses says what to do with the next message.
+// compresses reports whether messages are compressed now.
 func (g *governor) compresses() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.on
 }
 
-// sent takes in what became of a message that was prepared when compresses
-// returned on.
-func (g *governor) sent(on bool, m sample) {
+// next says what to do with the next message: compress it, or compress a
+// prefix of it to see what comes of that, and send it plainly.
+func (g *governor) next() (compress, try bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fixed || on != g.on || m.plain < telling {
+	if try = !g.on && g.trials > 0; try {
+		g.trials--
+	}
+	return g.on, try
+}
+
+// sent takes in what became of a message that was prepared when next returned
+// compress.
+func (g *governor) sent(compress bool, m sample) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fixed || compress != g.on || m.plain < telling {
 		return
 	}
-	if g.warm == 0 { // it set the compressor up
-		g.warm++
+	if m.squeezed > 0 && !g.warm {
+		g.warm = true
 		return
 	}
-	g.warm++
 	g.since.add(m)
 	if g.since.wire > 2*proof {
 		g.since.halve()
 	}
 	g.held += m.plain
-	first := !g.far && g.hold == 0 && g.on && g.other == 0
-	if g.held-g.looked >= epochLength || first && (g.warm > firstMessages || g.held >= firstLength) {
+	if g.held-g.looked >= epochLength {
 		g.looked = g.held
 		g.look(&g.since)
 	}
@@ -128,11 +146,11 @@ func (g *governor) sent(on bool, m sample) {
 // look draws conclusions from what was sent since the last change.
 func (g *governor) look(s *sample) {
 	now := s.per(s.spent)
-	switch {
-	case g.on:
-		g.cost, g.ratio = s.per(s.compress), float64(s.wire)/float64(s.plain)
-	case s.blocks > s.spent*3/4:
-		g.cost *= doubt
+	if s.squeezed > 0 {
+		g.cost, g.ratio = float64(s.compress)/float64(s.squeezed), float64(s.became)/float64(s.squeezed)
+	}
+	if !g.on && g.held >= g.trial && s.blocks > s.spent*3/4 {
+		g.trials, g.trial = 1, g.held+soon // content may be of another kind by now
 	}
 	switch rash := !g.on && !g.failed && g.held < soon; {
 	case g.on && g.other > 0 && now*worth > g.other:
@@ -146,10 +164,9 @@ func (g *governor) look(s *sample) {
 func (g *governor) wouldPay(s *sample, now float64) bool {
 	if !g.on {
 		rest := s.per(s.spent - s.blocks)
-		return now > margin*max(rest+g.cost, g.ratio*now)
+		return g.cost > 0 && now > margin*max(rest+g.cost, g.ratio*now)
 	}
-	first := !g.far && g.hold == 0
-	if blocks := s.blocks > s.spent/8; blocks || !first && s.wire < proof {
+	if s.blocks > s.spent/8 || s.wire < proof {
 		return false
 	}
 	return now > margin*(now-g.cost)
@@ -164,5 +181,5 @@ func (g *governor) change(now float64, mistake bool) {
 	g.failed = g.on && mistake
 	g.on = !g.on
 	g.other = now
-	g.since, g.held, g.looked = sample{}, 0, 0
+	g.since, g.held, g.looked, g.trial = sample{}, 0, 0, 0
 }

@@ -21,15 +21,20 @@ type pipeline struct {
 const mega = 1 << 20
 
 // send sends a message of a megabyte and returns what the worker saw.
-func (p *pipeline) send(compress bool) sample {
+func (p *pipeline) send(compress, try bool) sample {
 	m := sample{plain: mega, wire: mega}
 	spend := func(ns float64) time.Duration { p.now += ns; return time.Duration(ns) }
 	m.spent = spend(p.rest * mega)
+	if try {
+		m.squeezed, m.became = trialLength, int64(p.ratio*trialLength)
+		m.compress = spend(p.cost * trialLength)
+	}
 	load := p.link * mega
 	if compress {
 		m.compress = spend(p.cost * mega)
 		m.spent += m.compress
 		m.wire = int64(p.ratio * mega)
+		m.squeezed, m.became = mega, m.wire
 		p.squeezed += mega
 		if !p.perPlain {
 			load *= p.ratio
@@ -45,8 +50,8 @@ func (p *pipeline) send(compress bool) sample {
 
 func (p pipeline) run(g *governor, megabytes int) (ns float64, squeezed int64) {
 	for range megabytes {
-		on := g.compresses()
-		g.sent(on, p.send(on))
+		on, try := g.next()
+		g.sent(on, p.send(on, try))
 	}
 	return max(p.now, p.free), p.squeezed
 }
@@ -101,8 +106,8 @@ func TestGovernorNotices(t *testing.T) {
 	p := pipeline{rest: 0.4, cost: 4.2, ratio: 0.2, link: 0.6, buffer: 1e6}
 	send := func(megabytes int) {
 		for range megabytes {
-			on := g.compresses()
-			g.sent(on, p.send(on))
+			on, try := g.next()
+			g.sent(on, p.send(on, try))
 		}
 	}
 	send(50)
@@ -118,5 +123,24 @@ func TestGovernorNotices(t *testing.T) {
 	send(300)
 	if g.compresses() {
 		t.Error("compresses on a link that has got fast again")
+	}
+}
+
+// Content that starts to shrink is noticed on a link that is slow.
+func TestGovernorNoticesContent(t *testing.T) {
+	g := newGovernor(0)
+	p := pipeline{rest: 0.4, cost: 0.2, ratio: 1, link: 80, buffer: 80e6}
+	for i := range 200 {
+		if i == 100 {
+			if g.compresses() {
+				t.Fatal("compresses what does not shrink")
+			}
+			p.cost, p.ratio = 4.2, 0.2
+		}
+		on, try := g.next()
+		g.sent(on, p.send(on, try))
+	}
+	if !g.compresses() {
+		t.Error("does not compress what has begun to shrink")
 	}
 }

@@ -110,6 +110,16 @@ func (c *Compressor) Compress(b *Buffer) *Buffer {
 	return out
 }
 
+// Try compresses the first bytes of a message, at most the given number, and
+// returns how many they were and what they became. The message stays as it is.
+func (c *Compressor) Try(b *Buffer, most int) (plain, became int64) {
+	p := b.Bytes()[2:]
+	p = p[:min(len(p), most)]
+	out := NewBuffer(len(p) + 1<<10)
+	defer out.Free()
+	return int64(len(p)), int64(len(c.enc.EncodeAll(p, out.b)))
+}
+
 // Compressed reports whether a message is, and may be.
 func Compressed(message []byte) bool {
 	_, err := TypeOf(message)
