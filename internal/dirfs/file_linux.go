@@ -74,11 +74,16 @@ func (d *linuxDir) Create(name string, perm uint16) (File, error) {
 	return &linuxFile{fd: fd, name: name}, nil
 }
 
+// piece returns the first part of p, short enough that the copying takes no
+// longer than the runtime lets a call have its processor before it gives that
+// away: 5 % less time for a large file.
+func piece(p []byte) []byte { return p[:min(len(p), 128<<10)] }
+
 // ReadAt implements File.
 func (f *linuxFile) ReadAt(p []byte, off int64) (n int, err error) {
 	f.used()
 	for n < len(p) {
-		m, err := unix.Pread(f.fd, p[n:], off+int64(n))
+		m, err := unix.Pread(f.fd, piece(p[n:]), off+int64(n))
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
@@ -96,7 +101,7 @@ func (f *linuxFile) ReadAt(p []byte, off int64) (n int, err error) {
 func (f *linuxFile) WriteAt(p []byte, off int64) (n int, err error) {
 	f.used()
 	for n < len(p) {
-		m, err := unix.Pwrite(f.fd, p[n:], off+int64(n))
+		m, err := unix.Pwrite(f.fd, piece(p[n:]), off+int64(n))
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
