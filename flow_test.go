@@ -133,6 +133,7 @@ func TestFlow(t *testing.T) {
 		{name: "undisturbed"},
 		{name: "a slow receiver", destination: &pace{op: "File.WriteAt", every: time.Millisecond}, longer: 700 * time.Millisecond},
 		{name: "a slow sender", source: &pace{op: "File.ReadAt", every: time.Millisecond}, longer: 1400 * time.Millisecond},
+		{name: "both slow", source: &pace{op: "File.ReadAt", every: time.Millisecond}, destination: &pace{op: "File.WriteAt", every: time.Millisecond}, longer: 1400 * time.Millisecond},
 		{name: "the receiver's disk stalls", destination: &pace{op: "File.WriteAt", at: 100, stall: stall}, longer: stall},
 		{name: "it stalls while files are made", destination: &pace{op: "Create", at: 300, stall: stall}, longer: stall},
 		{name: "the sender's disk stalls", source: &pace{op: "File.ReadAt", at: 100, stall: stall}, longer: stall},
