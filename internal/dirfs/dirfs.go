@@ -134,6 +134,11 @@ type File interface {
 	ReadAt(p []byte, off int64) (int, error)
 	// WriteAt writes as io.WriterAt does.
 	WriteAt(p []byte, off int64) (int, error)
+	// CopyFrom copies n bytes of src, from an offset in it to one here, by
+	// the system where it can, which may share their place on the disk. It
+	// fails with io.ErrUnexpectedEOF where src ends before. Both files are of
+	// one root.
+	CopyFrom(src File, from, off, n int64) error
 	// Info examines the open file. The first Info after Open, with no other
 	// call between, may be what Open itself saw.
 	Info() (Info, error)

@@ -115,6 +115,32 @@ func (f *linuxFile) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
+// copyMost is how many bytes the system copies at once, so that copying can be
+// stopped.
+const copyMost = 16 << 20
+
+// CopyFrom implements File. What a file system refuses in one of many ways is
+// read and written, which tells what is really wrong.
+func (f *linuxFile) CopyFrom(src File, from, off, n int64) error {
+	f.used()
+	s, ok := src.(*linuxFile)
+	if !ok {
+		return copyRange(f, src, from, off, n)
+	}
+	s.used()
+	for n > 0 {
+		m, err := unix.CopyFileRange(s.fd, &from, f.fd, &off, int(min(n, copyMost)), 0) // moves both offsets
+		switch {
+		case err == unix.EINTR:
+		case err != nil || m == 0:
+			return copyRange(f, src, from, off, n)
+		default:
+			n -= int64(m)
+		}
+	}
+	return nil
+}
+
 // Info implements File.
 func (f *linuxFile) Info() (Info, error) {
 	if f.fresh.CompareAndSwap(true, false) {

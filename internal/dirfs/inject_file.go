@@ -31,6 +31,17 @@ func (f *injectedFile) WriteAt(p []byte, off int64) (int, error) {
 	return f.file.WriteAt(p, off)
 }
 
+// CopyFrom implements File.
+func (f *injectedFile) CopyFrom(src File, from, off, n int64) error {
+	if err := f.announce("CopyFrom", true); err != nil {
+		return err
+	}
+	if wrapped, ok := src.(*injectedFile); ok {
+		src = wrapped.file
+	}
+	return f.file.CopyFrom(src, from, off, n)
+}
+
 // Info implements File.
 func (f *injectedFile) Info() (Info, error) {
 	if err := f.announce("Info", false); err != nil {

@@ -84,6 +84,31 @@ func (f *portableFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, f.done("write", err)
 }
 
+// CopyFrom implements File.
+func (f *portableFile) CopyFrom(src File, from, off, n int64) error {
+	return copyRange(f, src, from, off, n)
+}
+
+// copyRange copies by reading and writing.
+func copyRange(to, src File, from, off, n int64) error {
+	buf := make([]byte, min(n, 128<<10))
+	for n > 0 {
+		b := buf[:min(int64(len(buf)), n)]
+		m, err := src.ReadAt(b, from)
+		if m < len(b) {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		if _, err := to.WriteAt(b, off); err != nil {
+			return err
+		}
+		from, off, n = from+int64(m), off+int64(m), n-int64(m)
+	}
+	return nil
+}
+
 // Info implements File.
 func (f *portableFile) Info() (Info, error) {
 	fi, err := f.file.Stat()

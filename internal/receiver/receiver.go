@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
@@ -28,6 +29,8 @@ import (
 type Options struct {
 	Policy   Policy
 	Checksum bool // compare all content
+	// WholeFile gets changed files without looking at what there is of them.
+	WholeFile bool
 	// IgnoreSpace begins even where the disk looks too small.
 	IgnoreSpace bool
 	Transfers   int // files written at once
@@ -122,7 +125,7 @@ func (s *session) withWorkers(ctx context.Context, f func() error) error {
 		wg.Go(s.write)
 	}
 	for range max(1, s.Checkers) {
-		wg.Go(s.hash)
+		wg.Go(s.work)
 	}
 	err := f()
 	if err != nil {
@@ -130,7 +133,7 @@ func (s *session) withWorkers(ctx context.Context, f func() error) error {
 		err = context.Cause(ctx) // the first one counts
 	}
 	close(s.content)
-	s.hashes.Close()
+	s.tasks.Close()
 	close(s.ended)
 	wire.CloseWith(s.conn, fault.With(fault.Interrupted, err))
 	wg.Wait()
@@ -161,9 +164,9 @@ type session struct {
 	content  chan *wire.Buffer // to write: Pack, Chunk, End
 	ended    chan struct{}     // run has ended: read need not hand over any more
 
-	expander func() *wire.Expander // made when it is needed first
-	hashes   *queue.Queue[*target] // to hash
-	results  *inbox                // from write and hash
+	expander func() *wire.Expander        // made when it is needed first
+	tasks    *queue.Queue[func() outcome] // to work
+	results  *inbox                       // from write and work
 
 	mu      sync.Mutex // guards what follows and, while streaming, index
 	targets map[uint64]*target
@@ -174,10 +177,15 @@ type session struct {
 	descent    *descent           // while comparing
 	dirs       map[uint64]growing // while streaming: directories of which more may come
 	plan       *tree.Plan
-	next       int       // the step of the plan to begin
-	waiting    int       // targets that are not settled
-	need, free uint64    // while streaming: bytes of all files so far, and of the disk before
-	refetch    []*target // compared, and different
+	next       int              // the step of the plan to begin
+	waiting    int              // targets that are not settled
+	need, free uint64           // while streaming: bytes of all files so far, and of the disk before
+	refetch    []*target        // compared, and different, or tried by delta in vain
+	key        uint64           // of signatures
+	signatures *wire.Signatures // that gather, or nil
+	sums       int              // bytes of signatures of small files in the sender's hands
+	later      []*target        // large files to be got by outline
+	changing   int              // large files that are
 	verdict    *wire.Verdict
 	result     Result
 	busy       sync.WaitGroup // messages in content that are not worked on yet
@@ -199,7 +207,8 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		incoming: make(chan *wire.Buffer),
 		content:  make(chan *wire.Buffer, 4), // megabytes that wait for writers
 		ended:    make(chan struct{}),
-		hashes:   queue.New[*target](),
+		tasks:    queue.New[func() outcome](),
+		key:      rand.Uint64() | 1,
 		results:  newInbox(),
 		targets:  make(map[uint64]*target),
 		lost:     make(map[*tree.Dir]bool),

@@ -62,7 +62,7 @@ func (s *session) last(ctx context.Context) error {
 // while they are slow this waits, and nothing more is read.
 func (s *session) handle(b *wire.Buffer) error {
 	t, err := wire.TypeOf(b.Bytes())
-	content := t == wire.TypePack || t == wire.TypeChunk || t == wire.TypeEnd
+	content := t == wire.TypePack || t == wire.TypeChunk || t == wire.TypeEnd || t == wire.TypeDelta
 	switch {
 	case err == nil && content && s.waiting == 0:
 		err = wire.Errorf("content while none is wanted")
@@ -106,7 +106,9 @@ func (s *session) control(t wire.Type, body []byte) error {
 	case wire.TypeListing:
 		return s.listing(body)
 	case wire.TypeSums:
-		return s.sums(body)
+		return s.compareSums(body)
+	case wire.TypeOutline:
+		return s.outlined(body)
 	case wire.TypeProgress:
 		s.Counters.Peer.Add(1)
 		return nil
@@ -182,6 +184,7 @@ func (s *session) peerProblem(m *wire.Problem) error {
 		return wire.Errorf("a problem with entry %d, which is not wanted", m.Answers)
 	}
 	t.void(s)
+	s.released(t)
 	s.waiting--
 	return nil
 }

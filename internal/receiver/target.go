@@ -3,6 +3,7 @@ package receiver
 import (
 	"sync"
 
+	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/stage"
@@ -19,6 +20,12 @@ type target struct {
 	dir   *tree.Dir
 	name  string // its own, or in the stage
 	build bool   // goes right to its place, in a directory that is built
+
+	method method      // how its content is got
+	tried  bool        // another way than whole, if there is one
+	shape  delta.Shape // by delta: of what a signature was sent
+	sums   int         // by delta: its bytes
+	change *change     // by outline
 
 	mu      sync.Mutex // guards what follows
 	large   *stage.Large
@@ -74,6 +81,7 @@ func (t *target) release(s *session) {
 func (t *target) void(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.unchange(s)
 	if t.large != nil {
 		t.large.Discard()
 		t.large = nil
@@ -89,6 +97,7 @@ type outcome struct {
 	size  int64          // content written
 	local *digest.Digest // of a comparison, nil where the file cannot be read
 	hash  bool           // it is one
+	then  func() error   // what the session does, instead of all else
 	err   error
 }
 

@@ -57,6 +57,9 @@ func (s *session) outcomes(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.flushSigned(); err != nil {
+		return err
+	}
 	if s.apply.Full() {
 		return s.apply.Install(ctx)
 	}
@@ -113,12 +116,20 @@ func (s *session) ask(what wire.Wanted, ids []uint64) error {
 // begin begins steps until one wants something of the sender, and returns
 // what; nil when there are no more.
 func (s *session) begin(ctx context.Context) (*target, error) {
-	if n := len(s.refetch); n > 0 {
+	for n := len(s.refetch); n > 0; n = len(s.refetch) {
 		t := s.refetch[n-1]
 		s.refetch = s.refetch[:n-1]
-		return s.expect(t, wire.WantContent)
+		if t.tried {
+			return s.expect(t, wire.WantContent)
+		}
+		if t, err := s.get(t); t != nil || err != nil {
+			return t, err
+		}
 	}
-	for s.next < len(s.plan.Steps) {
+	if err := s.outline(); err != nil {
+		return nil, err
+	}
+	for s.next < len(s.plan.Steps) && s.waiting < window && s.sums < signed {
 		if ctx.Err() != nil { // there may be a million steps that want nothing
 			return nil, context.Cause(ctx)
 		}
@@ -161,7 +172,7 @@ func (s *session) step(step tree.Step) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.hashes.Put(t)
+		s.tasks.Put(func() outcome { return s.hash(t) })
 		return s.expect(t, wire.WantDigest)
 	}
 	return nil, nil
@@ -175,7 +186,7 @@ func (s *session) fetch(step tree.Step) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.expect(t, wire.WantContent)
+	return s.get(t)
 }
 
 func (s *session) fetchTarget(step tree.Step) (*target, error) {
@@ -229,6 +240,9 @@ func (s *session) take(id uint64) *target {
 
 // settle takes in what became of a target.
 func (s *session) settle(o outcome) error {
+	if o.then != nil {
+		return o.then()
+	}
 	if o.hash {
 		return s.hashed(o)
 	}
@@ -237,6 +251,8 @@ func (s *session) settle(o outcome) error {
 	}
 	s.waiting--
 	t := o.t
+	s.released(t)
+	t.unchange(s)
 	switch {
 	case o.err == nil:
 		s.written(o)
@@ -264,8 +280,8 @@ func (s *session) written(o outcome) {
 	}
 }
 
-// sums takes in digests of the sender's files.
-func (s *session) sums(body []byte) error {
+// compareSums takes in digests of the sender's files.
+func (s *session) compareSums(body []byte) error {
 	sums, err := wire.DecodeSums(body)
 	if err != nil {
 		return err

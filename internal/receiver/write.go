@@ -7,7 +7,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/stage"
-	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -25,6 +24,8 @@ func (s *session) write() {
 				err = s.writeChunk(body)
 			case wire.TypeEnd:
 				err = s.writeEnd(body)
+			case wire.TypeDelta:
+				err = s.writeDeltas(body)
 			}
 		}
 		b.Free()
@@ -87,7 +88,7 @@ func (s *session) writePack(body []byte, done []outcome) ([]outcome, error) {
 // list, so that the end of the session voids it.
 func (s *session) claim(t *target) error {
 	t.mu.Lock()
-	begun := t.large != nil || t.ended != nil || t.parts > 0 || t.writing > 0 || t.settled
+	begun := t.change != nil || t.large != nil || t.ended != nil || t.parts > 0 || t.writing > 0 || t.settled
 	t.settled = true
 	t.mu.Unlock()
 	if !begun {
@@ -107,6 +108,9 @@ func (s *session) writeChunk(body []byte) error {
 	t, err := s.wants(c.ID, false)
 	if err != nil {
 		return err
+	}
+	if t.change != nil {
+		return wire.Errorf("a chunk of entry %d, of which fragments are to come", c.ID)
 	}
 	large, err := t.open(s)
 	if err == nil && large != nil {
@@ -205,6 +209,8 @@ func (s *session) completeLocked(t *target) {
 	o := outcome{t: t, size: t.ended.Size, err: t.err}
 	switch {
 	case t.large == nil:
+	case t.err == nil && t.change != nil:
+		o = t.rebuilt(s)
 	case t.err == nil:
 		o.info, o.err = t.large.Seal(*t.ended)
 	default:
@@ -215,33 +221,32 @@ func (s *session) completeLocked(t *target) {
 	s.results.put(o)
 }
 
-// hash digests files of the destination until there are no more.
-func (s *session) hash() {
+// work carries out tasks until there are no more.
+func (s *session) work() {
 	for {
-		t, ok := s.hashes.One()
+		task, ok := s.tasks.One()
 		if !ok {
 			return
 		}
 		select {
 		case <-s.ended: // nobody waits for it any more
-			continue
 		default:
+			s.results.put(task())
 		}
-		o := outcome{t: t, hash: true}
-		if d, err := s.sum(t); err == nil {
-			o.local = &d
-		}
-		s.results.put(o)
 	}
 }
 
-func (s *session) sum(t *target) (d digest.Digest, err error) {
-	h, err := s.handles.Acquire(t.dir)
-	if err != nil {
-		return d, err
+// hash digests what the destination has of t.
+func (s *session) hash(t *target) outcome {
+	o := outcome{t: t, hash: true}
+	if d, err := s.sum(t); err == nil {
+		o.local = &d
 	}
-	f, err := supply.Open(h, t.step.Have.Name)
-	s.handles.Release(t.dir)
+	return o
+}
+
+func (s *session) sum(t *target) (d digest.Digest, err error) {
+	f, err := s.basis(t)
 	if err != nil {
 		return d, err
 	}

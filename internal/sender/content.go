@@ -24,8 +24,14 @@ func (s *session) work(ctx context.Context) error {
 		}
 		var err error
 		switch {
+		case w.task != nil:
+			err = w.task()
 		case w.large != nil:
 			err = s.sendPart(w.large, w.part)
+		case w.outline != nil:
+			err = s.sendOutline(ctx, w.outline)
+		case w.deltas != nil:
+			err = s.sendDeltas(w.deltas)
 		case w.open != nil:
 			err = s.sendLarge(w.open)
 		case w.sum != nil:

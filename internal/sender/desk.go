@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -14,7 +15,8 @@ type job struct {
 	what  wire.Wanted
 	dir   *tree.Dir
 	entry *tree.Entry
-	size  int64 // as described: entry may change while it is sent
+	size  int64            // as described: entry may change while it is sent
+	sig   *delta.Signature // of what the receiver has of it, or nil
 }
 
 const (
@@ -28,35 +30,45 @@ const (
 	// squeezedFill is the same for a message that is compressed, which gains
 	// by its length: a little less than it holds, for files that have grown.
 	squeezedFill = 1000 << 10
+	// deltaFill is how much content makes a batch of files that are sent as
+	// deltas, which take much reading and little room.
+	deltaFill = 2 << 20
 	// firstFill is the same for the first one, and doubles from batch to
 	// batch: the receiver should not wait for its first work.
 	firstFill = 64 << 10
 )
 
-// work is what a worker does next: one of a batch of small files, a file to
-// open as a large one, a chunk of a large one, a file to digest.
+// work is what a worker does next: one of a batch of small files, or of those
+// sent as deltas, a file to open as a large one, a chunk of a large one, a file
+// to digest or to outline, an answer about an outlined one.
 type work struct {
-	batch []job
-	open  *job
-	sum   *job
-	large *large
-	part  wire.Part
+	batch   []job
+	deltas  []job
+	outline *job
+	task    func() error
+	open    *job
+	sum     *job
+	large   *large
+	part    wire.Part
 }
 
 // desk hands the wanted files out to the workers, not in their order: small
 // ones so that messages get full.
 type desk struct {
-	mu     sync.Mutex // guards the rest
-	filled sync.Cond
-	sums   []job
-	small  []job
-	big    []job
-	size   int64    // of small in a message
-	large  []*large // open, with parts to be handed out
-	fill   int64    // how much described content makes a batch now
-	most   func() int64
-	closed bool
-	open   int // jobs that are not answered
+	mu       sync.Mutex // guards the rest
+	filled   sync.Cond
+	sums     []job
+	deltas   []job
+	outlines []job
+	tasks    []func() error
+	small    []job
+	big      []job
+	size     int64    // of small in a message
+	large    []*large // open, with parts to be handed out
+	fill     int64    // how much described content makes a batch now
+	most     func() int64
+	closed   bool
+	open     int // jobs that are not answered
 }
 
 // share is how much of a message a small file takes, about.
@@ -84,6 +96,10 @@ func (d *desk) put(jobs []job) int {
 		switch {
 		case j.what == wire.WantDigest:
 			d.sums = append(d.sums, j)
+		case j.what == wantOutline:
+			d.outlines = append(d.outlines, j)
+		case j.sig != nil:
+			d.deltas = append(d.deltas, j)
 		case j.size > packed:
 			d.big = append(d.big, j)
 		default:
@@ -94,6 +110,14 @@ func (d *desk) put(jobs []job) int {
 	d.open += len(jobs)
 	d.filled.Broadcast()
 	return d.open
+}
+
+// add adds an answer about an outlined file.
+func (d *desk) add(task func() error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tasks = append(d.tasks, task)
+	d.filled.Signal()
 }
 
 // answered notes that n jobs are.
@@ -152,10 +176,19 @@ func (d *desk) take() (work, bool) {
 // open before others, a message that is not full after those that are, digests
 // last.
 func (d *desk) next() (work, bool) {
+	if len(d.tasks) > 0 {
+		task := d.tasks[0]
+		d.tasks = d.tasks[1:]
+		return work{task: task}, true
+	}
 	if w, ok := d.takePart(); ok {
 		return w, true
 	}
 	switch {
+	case len(d.outlines) > 0:
+		return work{outline: first(&d.outlines)}, true
+	case len(d.deltas) > 0:
+		return work{deltas: d.takeDeltas()}, true
 	case d.size >= d.fill && len(d.small) > 0:
 		return work{batch: d.takeBatch()}, true
 	case len(d.big) > 0:
@@ -188,6 +221,18 @@ func (d *desk) takePart() (work, bool) {
 		}
 	}
 	return work{}, false
+}
+
+// takeDeltas takes files to be sent as deltas.
+func (d *desk) takeDeltas() []job {
+	n, size := 0, int64(0)
+	for n < len(d.deltas) && size < deltaFill {
+		size += d.deltas[n].size
+		n++
+	}
+	batch := d.deltas[:n:n]
+	d.deltas = d.deltas[n:]
+	return batch
 }
 
 // takeBatch takes small files for one message.

@@ -59,16 +59,17 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	s := &session{
-		Options: o,
-		conn:    conn,
-		peer:    peer,
-		source:  source,
-		fail:    fail,
-		asks:    queue.New[wire.Question](),
-		visited: queue.New[*tree.Dir](),
-		opened:  make(map[*large]bool),
-		canon:   peer.Destination.Canon.Tree(),
-		summer:  tree.NewSummer(peer.Destination.Canon.Tree()),
+		Options:  o,
+		conn:     conn,
+		peer:     peer,
+		source:   source,
+		fail:     fail,
+		asks:     queue.New[wire.Question](),
+		visited:  queue.New[*tree.Dir](),
+		opened:   make(map[*large]bool),
+		outlines: make(map[uint64]*outlined),
+		canon:    peer.Destination.Canon.Tree(),
+		summer:   tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
 	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip)
@@ -108,6 +109,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	for l := range s.opened { // of a session that ended early
 		l.file.Close()
 	}
+	s.closeOutlines()
 	if err := context.Cause(ctx); err != nil {
 		wire.CloseWith(conn, err)
 		return s.result, fault.With(fault.Interrupted, err)
@@ -139,6 +141,11 @@ type session struct {
 	opened map[*large]bool
 	index  *tree.Index
 	wanted [2]tree.Set // numbers of which content, or digest, was asked for
+	deltas tree.Set    // numbers of which a delta was
+
+	outlines map[uint64]*outlined // files opened by Probe, also those that are over
+	probing  int                  // questions about them that are not answered
+	sums     int                  // bytes of signatures of files whose deltas are to be sent
 
 	// maxIndex bounds the numbers: a receiver that asks for everything
 	// twice is broken. Set before the first answer.

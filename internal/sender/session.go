@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
@@ -42,7 +43,15 @@ func (s *session) handle(message []byte) error {
 	case wire.TypeAsk:
 		return s.ask(body)
 	case wire.TypeWant:
-		return s.want(body)
+		what, ids, err := wire.DecodeWant(body)
+		if err != nil {
+			return err
+		}
+		return s.want(what, ids, nil)
+	case wire.TypeSignature:
+		return s.signatures(body)
+	case wire.TypeProbe:
+		return s.probe(body)
 	case wire.TypeProgress:
 		s.Counters.Peer.Add(1)
 		return nil
@@ -117,17 +126,15 @@ func (s *session) number(d *tree.Dir, at, n int) uint64 {
 	return first
 }
 
-func (s *session) want(body []byte) error {
-	what, ids, err := wire.DecodeWant(body)
-	if err != nil {
-		return err
-	}
+// want takes in that files are wanted; sig is of what the receiver has of them,
+// or nil.
+func (s *session) want(what wire.Wanted, ids []uint64, sig *delta.Signature) error {
 	// What is being described must not change, as a file may that is sent.
 	if s.streams() || !s.described() || s.asked(0) > 0 {
 		return wire.Errorf("a want that is out of phase")
 	}
 	s.wanting = true
-	jobs, err := s.jobs(what, ids)
+	jobs, err := s.jobs(what, ids, sig)
 	if err != nil {
 		return err
 	}
@@ -137,20 +144,25 @@ func (s *session) want(body []byte) error {
 	return nil
 }
 
-func (s *session) jobs(what wire.Wanted, ids []uint64) ([]job, error) {
+func (s *session) jobs(what wire.Wanted, ids []uint64, sig *delta.Signature) ([]job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	asked := &s.deltas
+	if sig == nil {
+		asked = &s.wanted[what-1]
+	}
 	jobs := make([]job, len(ids))
 	for i, id := range ids {
 		dir, e := s.index.Entry(id)
 		if e == nil || e.Type != tree.File {
 			return nil, wire.Errorf("entry %d is wanted, which is no described file", id)
 		}
-		if !s.wanted[what-1].Add(id) {
+		if !asked.Add(id) {
 			return nil, wire.Errorf("entry %d is wanted twice", id)
 		}
-		jobs[i] = job{id, what, dir, e, e.Size}
-		if what == wire.WantContent {
+		jobs[i] = job{id, what, dir, e, e.Size, sig}
+		// Content may be wanted after a delta that led to nothing.
+		if what != wire.WantDigest && !(sig == nil && s.deltas.Has(id)) {
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
 		}

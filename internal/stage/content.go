@@ -2,7 +2,6 @@ package stage
 
 import (
 	"errors"
-	"io"
 	"sync"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -58,11 +57,7 @@ func (a *Area) Copy(from dirfs.Dir, old string, in dirfs.Dir, name string, m wir
 	if err != nil {
 		return dirfs.Info{}, err
 	}
-	n, err := io.Copy(io.NewOffsetWriter(f, 0), io.NewSectionReader(src, 0, m.Size))
-	if err == nil && n != m.Size {
-		err = errors.New("changed while it was copied")
-	}
-	if err != nil {
+	if err := f.CopyFrom(src, 0, 0, m.Size); err != nil {
 		return dirfs.Info{}, errors.Join(err, f.Close(), in.Remove(name))
 	}
 	return a.seal(f, in, name, m)
@@ -163,6 +158,16 @@ func (l *Large) Seal(e wire.End) (dirfs.Info, error) {
 	}
 	return l.area.seal(l.f, l.in, l.name, e.Meta)
 }
+
+// Rebuilt gives a file that was made with File, and verified, its metadata and
+// closes it. Nobody may be writing.
+func (l *Large) Rebuilt(m wire.Meta) (dirfs.Info, error) {
+	return l.area.seal(l.f, l.in, l.name, m)
+}
+
+// File returns the file itself, for content that comes in no order. Who takes
+// that verifies it.
+func (l *Large) File() dirfs.File { return l.f }
 
 // Discard removes the file.
 func (l *Large) Discard() {

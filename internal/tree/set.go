@@ -15,3 +15,9 @@ func (s *Set) Add(id uint64) bool {
 	*w |= bit
 	return true
 }
+
+// Has reports whether id is in the set.
+func (s *Set) Has(id uint64) bool {
+	i := id / 64
+	return i < uint64(len(*s)) && (*s)[i]>>(id%64)&1 == 1
+}

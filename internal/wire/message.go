@@ -8,7 +8,7 @@ import (
 type Type byte
 
 // The types of messages. Numbers are never used again for anything else;
-// 16 to 31 are kept for what doc.go names.
+// 20 to 31 are kept for what doc.go names.
 const (
 	TypeHello    Type = 1  // control, both ways
 	TypeSeal     Type = 3  // control, sender → receiver
@@ -23,11 +23,16 @@ const (
 	TypeDone     Type = 12 // control, receiver → sender
 	TypeVerdict  Type = 13 // control, sender → receiver
 	TypeProgress Type = 14 // control, both ways
+
+	TypeSignature Type = 16 // receiver → sender
+	TypeDelta     Type = 17 // sender → receiver
+	TypeProbe     Type = 18 // receiver → sender
+	TypeOutline   Type = 19 // sender → receiver
 )
 
 const (
-	// SmallMessage bounds all messages but those with content: Listing,
-	// Pack and Chunk.
+	// SmallMessage bounds all messages but those with content or much to
+	// tell: Listing, Pack, Chunk, Delta and Outline.
 	SmallMessage = 64 << 10
 
 	// MaxAsks and MaxWants bound how many questions and wants a receiver
@@ -59,7 +64,7 @@ func TypeOf(message []byte) (Type, error) {
 	}
 	t, flags := Type(message[0]), message[1]
 	switch t {
-	case TypeListing, TypePack, TypeChunk:
+	case TypeListing, TypePack, TypeChunk, TypeDelta, TypeOutline:
 		flags &^= flagCompressed
 	default:
 		if len(message) > SmallMessage {

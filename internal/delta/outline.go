@@ -1,0 +1,86 @@
+package delta
+
+import (
+	"encoding/binary"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+)
+
+// Node is a chunk, or a group of nodes of the level below.
+type Node struct {
+	// Digest is the content digest of a chunk (see package digest); of a
+	// group the digest of the digests and lengths of its nodes.
+	Digest digest.Digest
+	Length int64 // of the content in bytes
+}
+
+const (
+	// leastGroup and MaxGroup bound how many nodes a group has, but for the
+	// last one; from leastGroup on each node ends it with one chance in
+	// groupChance, by its digest.
+	leastGroup  = 16
+	MaxGroup    = 256
+	groupChance = 32
+	// MaxTop is how many nodes the top level has at most, unless they cannot be
+	// grouped any more.
+	MaxTop = 128
+	// MaxLevels bounds the levels.
+	MaxLevels = 8
+)
+
+// Outline is what a content consists of.
+type Outline struct {
+	levels [][]Node // the chunks, groups of them, and so on to the top
+	first  [][]int  // for each node of a level above: its first one below
+}
+
+// NewOutline returns the outline of content that has these chunks.
+func NewOutline(chunks []Node) *Outline {
+	o := &Outline{levels: [][]Node{chunks}, first: [][]int{nil}}
+	for below := chunks; len(below) > MaxTop && len(o.levels) < MaxLevels; {
+		groups, first := group(below)
+		o.levels = append(o.levels, groups)
+		o.first = append(o.first, first)
+		below = groups
+	}
+	return o
+}
+
+func group(nodes []Node) (groups []Node, first []int) {
+	h := digest.NewHasher()
+	var length int64
+	from := 0
+	var number [8]byte
+	for i := range nodes {
+		n := &nodes[i]
+		h.Write(n.Digest[:])
+		binary.LittleEndian.PutUint64(number[:], uint64(n.Length))
+		h.Write(number[:])
+		length += n.Length
+		count := i + 1 - from
+		if i+1 < len(nodes) && count < MaxGroup && (count < leastGroup || n.Digest[0]%groupChance != 0) {
+			continue
+		}
+		groups = append(groups, Node{h.Sum(), length})
+		first = append(first, from)
+		h.Reset()
+		length, from = 0, i+1
+	}
+	return groups, first
+}
+
+// Top returns the number of the highest level; that of the chunks is 0.
+func (o *Outline) Top() int { return len(o.levels) - 1 }
+
+// Level returns the nodes of a level.
+func (o *Outline) Level(level int) []Node { return o.levels[level] }
+
+// Members returns what is in node number i of a level above 0.
+func (o *Outline) Members(level, i int) Members {
+	first := o.first[level]
+	below := o.levels[level-1]
+	if i+1 < len(first) {
+		below = below[:first[i+1]]
+	}
+	return Members{first[i], below[first[i]:]}
+}
