@@ -33,6 +33,16 @@ type Digest [Size]byte
 // IsZero reports whether d is not known.
 func (d Digest) IsZero() bool { return d == Digest{} }
 
+// ShortSize is the length in bytes of a digest that is cut short: enough to find
+// out what is most likely the same where a whole digest proves it in the end.
+const ShortSize = 12
+
+// Short returns d with all but its first ShortSize bytes zero.
+func (d Digest) Short() (s Digest) {
+	copy(s[:ShortSize], d[:])
+	return s
+}
+
 // String returns d in lower-case hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 

@@ -54,7 +54,7 @@ func (s *session) method(step *tree.Step) method {
 // get gets the content of t the best way, and returns t where it is to be asked
 // for whole.
 func (s *session) get(t *target) (*target, error) {
-	t.tried = true
+	t.tried, t.what = true, wire.WantContent
 	switch t.method = s.method(&t.step); t.method {
 	case byDelta:
 		s.sign(t)

@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -10,11 +11,19 @@ import (
 )
 
 const (
-	// firstBudget is how many bytes an answer may take in the first rounds,
-	// in which most of what comes may turn out to be equal. From
-	// cheapRounds on it doubles each round: so much differs, or so deep.
-	firstBudget = 4 << 10
-	cheapRounds = 3
+	// mostBudget is how many bytes an answer may take in the first rounds, in
+	// which most of what comes may turn out to be equal, and leastBudget what
+	// makes a question worth asking. From cheapRounds on both double each
+	// round: so much differs, or so deep.
+	mostBudget  = 4 << 10
+	leastBudget = 200
+	cheapRounds = 6
+	// nearRound is how many bytes all answers of a round may take together with
+	// a near peer, and farRound with one whose answers take longer than
+	// nearAnswer: there another round costs more than that many bytes.
+	nearRound  = 8 << 10
+	farRound   = 128 << 10
+	nearAnswer = 8 * time.Millisecond
 	// askBatch is how many questions are open at most.
 	askBatch = wire.MaxAsks / 8
 )
@@ -34,6 +43,7 @@ type descent struct {
 	// answer says of them beyond is passed over.
 	ignored map[uint64]bool
 	left    int // questions that are not answered
+	room    int // bytes that all answers of a round may take together
 }
 
 // building is a wanted directory of which parts are known.
@@ -62,7 +72,7 @@ func (s *session) descend(ctx context.Context) error {
 		s.want.Dir = s.have.Dir
 		return nil
 	}
-	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool)}
+	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool), room: nearRound}
 	s.descent = d
 	d.build(0, 0, s.want.Dir, s.have.Dir)
 	for round := 1; len(d.order) > 0; round++ {
@@ -90,7 +100,14 @@ func (d *descent) build(id uint64, depth int, want, have *tree.Dir) {
 
 // round asks what is open and takes in the answers.
 func (d *descent) round(ctx context.Context, round int) error {
-	questions := d.questions(firstBudget << max(0, min(round-cheapRounds, 8)))
+	questions := d.questions()
+	budget := uint64(min(max(d.room/len(questions), leastBudget), mostBudget)) << max(0, min(round-cheapRounds, 8))
+	for i := range questions {
+		if q := &questions[i]; d.open[q.Dir].have != nil {
+			q.Budget = budget // otherwise all of it is new
+		}
+	}
+	began := time.Now()
 	for len(questions) > 0 {
 		n := min(len(questions), askBatch)
 		for _, b := range wire.EncodeAsk(questions[:n]) {
@@ -105,19 +122,18 @@ func (d *descent) round(ctx context.Context, round int) error {
 			}
 		}
 	}
+	if time.Since(began) > nearAnswer {
+		d.room = farRound
+	}
 	return d.close()
 }
 
-func (d *descent) questions(budget uint64) (questions []wire.Question) {
+func (d *descent) questions() (questions []wire.Question) {
 	for _, b := range d.order {
-		budget := budget
-		if b.have == nil {
-			budget = 0 // all of it is new
-		}
 		for i := range b.pieces {
 			if p := &b.pieces[i]; !p.known {
 				p.asked = true
-				questions = append(questions, wire.Question{Dir: b.id, From: p.from, To: p.to, Budget: budget})
+				questions = append(questions, wire.Question{Dir: b.id, From: p.from, To: p.to})
 			}
 		}
 	}
@@ -254,7 +270,7 @@ func (d *descent) same(b *building, from string, g *wire.Range) []tree.Entry {
 	}
 	lo, hi := b.have.Between(from, g.End)
 	entries := b.have.Entries[lo:hi:hi]
-	if len(entries) == 0 || d.s.summer.Range(entries) != g.Digest {
+	if len(entries) == 0 || d.s.summer.Range(entries).Short() != g.Digest {
 		return nil
 	}
 	for k := range entries {
@@ -295,12 +311,12 @@ func (d *descent) directory(b *building, id uint64, e *tree.Entry) {
 		}
 	}
 	switch {
-	case have != nil && !have.Unproved && !have.Closed && !e.Dir.Closed && have.Digest == e.Dir.Digest:
+	case have != nil && !have.Unproved && !have.Closed && !e.Dir.Closed && have.Digest.Short() == e.Dir.Digest:
 		e.Dir = have
 		d.ignored[id] = true
-	case e.Dir.Closed || have != nil && have.Closed:
-		// One side could not look into it, so the other's view of it is of
-		// no use. It keeps the digest that the source gave it.
+	case e.Dir.Closed:
+		// The source could not look into it, so what is there is of no use.
+		// It keeps the digest that the source gave it.
 		if have != nil {
 			e.Dir.Dev, e.Dir.Ino = have.Dev, have.Ino
 		}

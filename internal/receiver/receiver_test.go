@@ -62,7 +62,7 @@ func destination(t *testing.T, text string, before func(dirfs.Call) error) *plac
 }
 
 func options() receiver.Options {
-	return receiver.Options{Transfers: 2, Checkers: 1, Log: slog.New(slog.DiscardHandler),
+	return receiver.Options{Transfers: 1, Checkers: 1, Log: slog.New(slog.DiscardHandler),
 		Counters: new(report.Counters), Problems: report.NewProblems(nil)}
 }
 

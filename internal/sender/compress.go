@@ -30,7 +30,16 @@ func compression(mine *wire.Compression, peer *wire.Hello, roundTrip time.Durati
 	return g, wire.NewCompressor(level)
 }
 
-// send sends a description or content, of which the making began at began,
+// tell sends a description. It is compressed wherever content ever is: it is
+// short, and names shrink well.
+func (s *session) tell(b *wire.Buffer) error {
+	if s.compressor != nil {
+		b = s.compressor.Compress(b)
+	}
+	return s.conn.Write(b)
+}
+
+// send sends content, of which the making began at began,
 // compressed where that pays.
 func (s *session) send(b *wire.Buffer, began time.Time) error {
 	m := sample{plain: int64(len(b.Bytes()))}

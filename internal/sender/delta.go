@@ -69,35 +69,38 @@ func (s *session) probe(body []byte) error {
 	if p.Kind == wire.ProbeOpen {
 		return s.want(wantOutline, []uint64{p.ID}, &delta.Signature{Block: int(p.Scale)})
 	}
-	return s.onOutlined(p.ID, func(o *outlined) (func() error, error) {
+	return s.onOutlined(p.ID, func(o *outlined) (func() (prepared, error), error) {
 		if p.Kind == wire.ProbeClose {
 			if o.tasks > 0 {
 				return nil, wire.Errorf("entry %d is closed before it is answered", p.ID)
 			}
-			o.over = true
-			return func() error { return s.closeOutlined(o) }, nil
+			return func() (prepared, error) { return s.endOutlined(o) }, nil
 		}
 		if p.Level > o.outline.Top() || p.Numbers[len(p.Numbers)-1] >= len(o.outline.Level(p.Level)) {
 			return nil, wire.Errorf("no such group of entry %d", p.ID)
 		}
-		return func() error { return s.sendGroups(o, p) }, nil
+		return func() (prepared, error) { return s.groups(o, p), nil }, nil
 	})
 }
 
 // fragmentWanted takes in that a piece of a large file is wanted.
 func (s *session) fragmentWanted(one *wire.Signed) error {
-	return s.onOutlined(one.ID, func(o *outlined) (func() error, error) {
+	return s.onOutlined(one.ID, func(o *outlined) (func() (prepared, error), error) {
 		if one.Off > o.file.Meta.Size-one.Length {
 			return nil, wire.Errorf("a fragment beyond the end of entry %d", one.ID)
 		}
 		wanted := *one
 		wanted.Sums = bytes.Clone(one.Sums)
-		return func() error { return s.sendFragment(o, &wanted) }, nil
+		return func() (prepared, error) { return s.fragment(o, &wanted) }, nil
 	})
 }
 
-// onOutlined has a worker do for a file that is open what f returns.
-func (s *session) onOutlined(id uint64, f func(*outlined) (func() error, error)) error {
+// prepared is an answer that is ready to be sent.
+type prepared func() error
+
+// onOutlined has a worker prepare and send what f returns, for a file that is
+// open.
+func (s *session) onOutlined(id uint64, f func(*outlined) (func() (prepared, error), error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.outlines[id]
@@ -107,7 +110,7 @@ func (s *session) onOutlined(id uint64, f func(*outlined) (func() error, error))
 	if o.over {
 		return nil
 	}
-	do, err := f(o)
+	prepare, err := f(o)
 	if err != nil {
 		return err
 	}
@@ -116,19 +119,31 @@ func (s *session) onOutlined(id uint64, f func(*outlined) (func() error, error))
 	}
 	o.tasks++
 	s.desk.add(func() error {
-		defer func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.probing--
-			o.tasks--
-			if o.over && o.tasks == 0 {
-				o.closed = true
-				o.file.Close()
-			}
-		}()
-		return do()
+		send, err := prepare()
+		s.prepared(o) // before the receiver can know
+		if err != nil {
+			return s.outlineFailed(o, err)
+		}
+		return send()
 	})
 	return nil
+}
+
+// prepared notes that a task on o is done.
+func (s *session) prepared(o *outlined) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probing--
+	o.tasks--
+	o.closeLocked()
+}
+
+// closeLocked closes the file once nobody needs it any more.
+func (o *outlined) closeLocked() {
+	if o.over && o.tasks == 0 && o.ready && !o.closed {
+		o.closed = true
+		o.file.Close()
+	}
 }
 
 // sendOutline opens a large file, and tells of its outline.
@@ -155,10 +170,10 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 	o.ready = true
 	s.mu.Unlock()
 	top := o.outline.Top()
-	return s.send(wire.EncodeOutline(&wire.Outline{
+	return s.tell(wire.EncodeOutline(&wire.Outline{
 		ID: j.id, Top: true, Meta: f.Meta, Level: top,
 		Groups: []delta.Members{{Nodes: o.outline.Level(top)}},
-	}), time.Now())
+	}))
 }
 
 // outlineFailed answers for a file that can not be read, or whole where it
@@ -167,6 +182,7 @@ func (s *session) outlineFailed(o *outlined, err error) error {
 	s.mu.Lock()
 	answered := o.over
 	o.over = true
+	o.closeLocked()
 	s.mu.Unlock()
 	switch {
 	case answered:
@@ -181,46 +197,49 @@ func (s *session) outlineFailed(o *outlined, err error) error {
 	return s.startLarge(o.job, 2)
 }
 
-func (s *session) sendGroups(o *outlined, p *wire.Probe) error {
+func (s *session) groups(o *outlined, p *wire.Probe) prepared {
 	answer := &wire.Outline{ID: o.id, Level: p.Level - 1}
 	for _, n := range p.Numbers {
 		answer.Groups = append(answer.Groups, o.outline.Members(p.Level, n))
 	}
-	return s.send(wire.EncodeOutline(answer), time.Now())
+	return func() error { return s.tell(wire.EncodeOutline(answer)) }
 }
 
-// sendFragment sends the delta of a piece of a large file.
-func (s *session) sendFragment(o *outlined, wanted *wire.Signed) error {
+// fragment returns the delta of a fragment of a large file.
+func (s *session) fragment(o *outlined, wanted *wire.Signed) (prepared, error) {
 	began := time.Now()
 	buf := wire.NewBuffer(wire.MaxMessage)
 	defer buf.Free()
 	content := buf.Extend(int(wanted.Length))
 	if err := o.file.ReadAt(content, wanted.Off); err != nil {
-		return s.outlineFailed(o, err)
+		return nil, err
 	}
 	m := wire.NewDeltas()
 	if !m.Add(&wire.Delta{ID: o.id, Off: wanted.Off, Ops: s.encode(&wanted.Signature, content)}) {
-		panic("sender: the delta of a piece is too long")
+		panic("sender: the delta of a fragment is too long")
 	}
-	s.Counters.Bytes.Add(wanted.Length)
-	return s.send(m.Finish(), began)
+	return func() error { return s.send(m.Finish(), began) }, nil
 }
 
 func (s *session) encode(sig *delta.Signature, content []byte) []byte {
 	return delta.Encode(make([]byte, 0, len(content)/8), sig, content)
 }
 
-// closeOutlined ends a file that the receiver has got.
-func (s *session) closeOutlined(o *outlined) error {
+// endOutlined ends a file that the receiver has got.
+func (s *session) endOutlined(o *outlined) (prepared, error) {
 	if err := o.file.Unchanged(); err != nil {
-		s.mu.Lock()
-		o.over = false // it is not answered yet
-		s.mu.Unlock()
-		return s.outlineFailed(o, err)
+		return nil, err
 	}
-	s.sent(&o.job, o.file.Meta)
-	s.desk.answered(1)
-	return s.conn.Write(wire.EncodeEnd(wire.End{ID: o.id, Meta: o.file.Meta}))
+	s.mu.Lock()
+	o.over = true
+	s.mu.Unlock()
+	return func() error {
+		m := o.file.Meta
+		s.Counters.Bytes.Add(m.Size)
+		s.sent(&o.job, m)
+		s.desk.answered(1)
+		return s.conn.Write(wire.EncodeEnd(wire.End{ID: o.id, Meta: m}))
+	}, nil
 }
 
 // sendDeltas sends small files as what they differ in from what the receiver

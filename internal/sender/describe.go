@@ -3,7 +3,6 @@ package sender
 import (
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
-	"time"
 )
 
 const (
@@ -14,7 +13,7 @@ const (
 	sectionBytes = 128 << 10
 	// rangeBytes is about what a range takes, and rangesMax how many of
 	// them an answer has: beyond, another round costs less.
-	rangeBytes = 46
+	rangeBytes = 26
 	rangesMax  = 512
 	// leastBudget is what a directory below the asked one must be given to
 	// be worth a section.
@@ -147,12 +146,24 @@ func (d *describer) ranges(p part) {
 		hi := p.lo + (i+1)*n/k
 		end := p.to
 		if hi < p.hi {
-			end = p.dir.Entries[hi].Name
+			end = between(p.dir.Entries[hi-1].Name, p.dir.Entries[hi].Name)
 		}
 		ranges[i] = wire.Range{End: end, Count: uint64(hi - lo), Digest: d.s.summer.Range(p.dir.Entries[lo:hi])}
 		lo = hi
 	}
 	d.list.Ranges(p.id, p.from, p.to, ranges)
+}
+
+// between returns the shortest name after a and not after b, where a < b.
+func between(a, b string) string {
+	n := 0
+	for n < len(a) && a[n] == b[n] {
+		n++
+	}
+	if name := b[:n+1]; tree.CheckName(name) == nil {
+		return name
+	}
+	return b
 }
 
 // flush sends what is listed.
@@ -165,5 +176,5 @@ func (d *describer) flush() error {
 	d.s.asked(-d.answered)
 	d.answered = 0
 	d.list = wire.NewListing(page)
-	return d.s.send(b, time.Now())
+	return d.s.tell(b)
 }

@@ -108,8 +108,11 @@ func (r *reader) checksum() (c digest.Checksum) {
 	return c
 }
 
-func (r *reader) digest() (d digest.Digest) {
-	copy(d[:], r.bytes(digest.Size))
+func (r *reader) digest() digest.Digest { return r.digestOf(digest.Size) }
+
+// digestOf reads a digest that may be cut short.
+func (r *reader) digestOf(size uint64) (d digest.Digest) {
+	copy(d[:], r.bytes(size))
 	return d
 }
 

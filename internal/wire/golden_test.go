@@ -16,6 +16,9 @@ import (
 // d1 and d2 are digests, and raw the bytes of one.
 var d1, d2 = digest.Digest(bytes.Repeat([]byte{0xd1}, 32)), digest.Digest(bytes.Repeat([]byte{0xd2}, 32))
 
+// short returns the bytes of a digest that is cut short.
+func short(d digest.Digest) string { return string(d[:digest.ShortSize]) }
+
 func raw(d digest.Digest) string { return string(d[:]) }
 
 // sealed is a body that begins with the checksum of the rest.
@@ -65,20 +68,20 @@ var listings = []struct {
 	{"before 1970", 0, []wire.Section{{Entries: []tree.Entry{{Name: "a", Type: tree.File, Sec: -1, Nsec: 999_999_999}}}},
 		"\x00" + "\x01\x00\x00\x00\x01" + "\x11\x00\x01a" + "\x01\xff\x93\xeb\xdc\x03" + "\x00"},
 	{"what is the same as before", 127, []wire.Section{{Dir: 1, Entries: []tree.Entry{
-		file("aa", 1), file("ab", 2), dir("abc", d1, false), dir("b", digest.Digest{}, true),
+		file("aa", 1), file("ab", 2), dir("abc", d1.Short(), false), dir("b", digest.Digest{}, true),
 		{Name: "c", Type: tree.Link, Sec: 3, Nsec: 7, Target: "t"}, {Name: "d", Type: tree.Opaque}, {Name: "da", Type: tree.File, Sec: 3, Nsec: 7, Size: 1<<63 - 1},
 	}}}, "\x7f" + "\x01\x01\x00\x00\x07" +
 		"\x01\x00\x02aa\xa4\x03\x0a\x00\x01" +
 		"\x19\x01\x01b\x02" +
-		"\x2a\x02\x01c\xed\x03" + raw(d1) +
+		"\x2a\x02\x01c\xed\x03" + short(d1) +
 		"\x5a\x00\x01b" +
 		"\x03\x00\x01c\x00\x03\x07\x01t" +
 		"\x04\x00\x01d" +
 		"\x19\x01\x01a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"},
-	{"ranges", 2, []wire.Section{{Dir: 2, From: "b", To: "x", Ranges: []wire.Range{{End: "m", Count: 300, Digest: d1}, {End: "x", Count: 1, Digest: d2}}}},
-		"\x02" + "\x02\x02\x01b\x01x\x02" + "\x01m\xac\x02" + raw(d1) + "\x01x\x01" + raw(d2)},
+	{"ranges", 2, []wire.Section{{Dir: 2, From: "b", To: "x", Ranges: []wire.Range{{End: "m", Count: 300, Digest: d1.Short()}, {End: "x", Count: 1, Digest: d2.Short()}}}},
+		"\x02" + "\x02\x02\x01b\x01x\x02" + "\x01m\xac\x02" + short(d1) + "\x01x\x01" + short(d2)},
 	{"two sections", 0, []wire.Section{{Entries: []tree.Entry{file("a", 0)}}, {Dir: 1, Ranges: []wire.Range{{End: "m"}, {}}}},
-		"\x00" + "\x01\x00\x00\x00\x01" + "\x01\x00\x01a\xa4\x03\x0a\x00\x00" + "\x02\x01\x00\x00\x02" + "\x01m\x00" + raw(digest.Digest{}) + "\x00\x00" + raw(digest.Digest{})},
+		"\x00" + "\x01\x00\x00\x00\x01" + "\x01\x00\x01a\xa4\x03\x0a\x00\x00" + "\x02\x01\x00\x00\x02" + "\x01m\x00" + short(digest.Digest{}) + "\x00\x00" + short(digest.Digest{})},
 	{"bytes that are no text", 0, []wire.Section{{Entries: []tree.Entry{{Name: "\xfe", Type: tree.Opaque}, {Name: "\xff\n", Type: tree.Opaque}}}},
 		"\x00" + "\x01\x00\x00\x00\x02" + "\x04\x00\x01\xfe" + "\x04\x00\x02\xff\n"},
 }

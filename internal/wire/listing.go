@@ -7,12 +7,21 @@ import (
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
+// digestSize returns how much of a directory's digest is told. Nobody else can
+// tell that of one into which the sender could not look.
+func digestSize(closed bool) uint64 {
+	if closed {
+		return digest.Size
+	}
+	return digest.ShortSize
+}
+
 // Section is a part of a description: a range of the names in one directory,
 // From ≤ name < To where "" is no bound, either as Entries or as Ranges.
 type Section struct {
 	Dir      uint64
 	From, To string
-	Entries  []tree.Entry // their directories hold a name and a digest only
+	Entries  []tree.Entry // their directories hold a name and a digest only, which is short unless they are closed
 	Ranges   []Range      // two or more; nil says that Entries count
 }
 
@@ -20,7 +29,7 @@ type Section struct {
 type Range struct {
 	End    string // exclusive; the section's To in the last
 	Count  uint64
-	Digest digest.Digest
+	Digest digest.Digest // short
 }
 
 // Bits of the byte that an entry begins with.
@@ -85,7 +94,7 @@ func (l *Listing) Ranges(dir uint64, from, to string, ranges []Range) {
 	for i := range ranges {
 		b = appendName(b, ranges[i].End)
 		b = binary.AppendUvarint(b, ranges[i].Count)
-		b = append(b, ranges[i].Digest[:]...)
+		b = append(b, ranges[i].Digest[:digest.ShortSize]...)
 	}
 	l.buf.set(b)
 }
@@ -137,7 +146,7 @@ func appendEntry(b []byte, e, prev *tree.Entry) []byte {
 	case e.Type == tree.File:
 		b = binary.AppendUvarint(b, uint64(e.Size))
 	case head&bitDigest != 0:
-		b = append(b, e.Dir.Digest[:]...)
+		b = append(b, e.Dir.Digest[:digestSize(e.Dir.Closed)]...)
 	case e.Type == tree.Link:
 		b = appendName(b, e.Target)
 	}
@@ -191,7 +200,7 @@ func (r *reader) section() (s Section) {
 // beyond what is left to read is refused before anything is allocated for it.
 const (
 	minEntry = 4
-	minRange = 2 + digest.Size
+	minRange = 2 + digest.ShortSize
 )
 
 // maxNames bounds the bytes of all names in a message. Names share prefixes,
@@ -206,7 +215,7 @@ func (r *reader) ranges(n uint64, from, to string) []Range {
 	}
 	ranges := make([]Range, n)
 	for i := range ranges {
-		g := Range{End: r.bound(), Count: r.uvarint(), Digest: r.digest()}
+		g := Range{End: r.bound(), Count: r.uvarint(), Digest: r.digestOf(digest.ShortSize)}
 		last := i == len(ranges)-1
 		if last && g.End != to || !last && (g.End <= from || to != "" && g.End >= to) {
 			r.fail("bounds of ranges")
@@ -330,7 +339,7 @@ func (r *reader) rest(e *tree.Entry, head byte) {
 	case tree.Directory:
 		e.Dir = &tree.Dir{Closed: head&bitClosed != 0}
 		if head&bitDigest != 0 {
-			if e.Dir.Digest = r.digest(); e.Dir.Digest.IsZero() {
+			if e.Dir.Digest = r.digestOf(digestSize(e.Dir.Closed)); e.Dir.Digest.IsZero() {
 				r.fail("digest of zero")
 			}
 		}
