@@ -1,7 +1,9 @@
 package receiver
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
@@ -22,6 +24,10 @@ const (
 	// around is how much more of the old content is signed on either side of
 	// where a fragment must lie if all that was changed in a gap is at one place.
 	around = 16 << 10
+	// elsewhere is how many bytes that no run is of are signed as well, for
+	// each fragment of a gap that is longer than what was in its place: it may
+	// have moved.
+	elsewhere = 2 << 20
 )
 
 // change is a large file that is made of the old one and of what differs. But
@@ -238,8 +244,9 @@ func (s *session) probe(t *target) error {
 func (s *session) assemble(t *target, known []delta.Piece) error {
 	c := t.change
 	copies := c.plan(known)
+	idle := c.idle(copies)
 	for i := range c.gaps {
-		c.wanted = append(c.wanted, c.gaps[i].fragments()...)
+		c.wanted = append(c.wanted, c.gaps[i].fragments(idle)...)
 	}
 	s.task(t, func() (func() error, error) {
 		return func() error { return s.advance(t) }, s.copy(t, copies)
@@ -282,18 +289,43 @@ func (c *change) plan(known []delta.Piece) (copies []run) {
 	return copies
 }
 
-// fragments cuts a gap into fragments, each with what it may have in common with the
-// old content: what lies as far from the beginning of what was in place of the
-// gap, or from its end.
-func (g *gap) fragments() (fragments []*fragment) {
+// idle returns what of the old content no run is of, up to elsewhere bytes.
+func (c *change) idle(copies []run) (spans []span) {
+	if c.basis == nil {
+		return nil
+	}
+	used := slices.Clone(copies)
+	slices.SortFunc(used, func(a, b run) int { return cmp.Compare(a.from, b.from) })
+	used = append(used, run{from: c.basis.Meta.Size})
+	at, left := int64(0), int64(elsewhere)
+	for _, r := range used {
+		if n := min(r.from-at, left); n > 0 {
+			spans = append(spans, span{at, n})
+			left -= n
+		}
+		at = max(at, r.from+r.length)
+	}
+	return spans
+}
+
+// fragments cuts a gap into fragments, each with what it may have in common
+// with the old content: what lies as far from the beginning of what was in
+// place of the gap, or from its end, and what is idle.
+func (g *gap) fragments(idle []span) (fragments []*fragment) {
 	n := (g.length + wire.MaxFragment - 1) / wire.MaxFragment
 	each := (g.length + n - 1) / n
+	old := g.to - g.from
 	for off := int64(0); off < g.length; off += each {
 		p := &fragment{off: g.off + off, length: min(each, g.length-off)}
-		if old := g.to - g.from; old > 0 {
-			a := g.span(off, p.length)
-			b := g.span(off+old-g.length, p.length)
-			p.signed = join(a, b)
+		if old > 0 {
+			p.signed = join(g.span(off, p.length), g.span(off+old-g.length, p.length))
+		}
+		if old < g.length/2 {
+			for _, s := range idle {
+				if s.off >= g.to || s.off+s.length <= g.from {
+					p.signed = append(p.signed, s)
+				}
+			}
 		}
 		fragments = append(fragments, p)
 	}
@@ -543,7 +575,7 @@ func (s *session) checked(t *target, bad []gap) error {
 	c.again = true
 	c.gaps = bad
 	for i := range bad {
-		c.wanted = append(c.wanted, bad[i].fragments()...)
+		c.wanted = append(c.wanted, bad[i].fragments(nil)...)
 	}
 	return s.advance(t)
 }

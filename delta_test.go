@@ -1,0 +1,138 @@
+package syncdirectory
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/linksim"
+)
+
+// noise returns n bytes that neither repeat nor shrink.
+func noise(r *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+func splice(b []byte, at, cut int, insert []byte) []byte {
+	return append(append(bytes.Clone(b[:at]), insert...), b[at+cut:]...)
+}
+
+// TestChangedFiles makes changed files of old ones, and holds the bytes that
+// cross the wire to what has changed.
+func TestChangedFiles(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	small, large := noise(r, 90_000), noise(r, 12<<20)
+	edits := bytes.Clone(large)
+	for range 20 {
+		edits[r.IntN(len(edits))] ^= 0x55
+	}
+	pages := bytes.Clone(large)
+	for range 10 {
+		copy(pages[r.IntN(len(pages)/4096)*4096:], noise(r, 4096))
+	}
+	const each = 6 << 10 // what a change at one place takes, and all else that is not the change
+	for _, c := range []struct {
+		name     string
+		old, new []byte
+		most     int64
+	}{
+		{"a line appended", small, append(bytes.Clone(small), "line\n"...), each},
+		{"a byte inserted", small, splice(small, 45_000, 0, []byte{1}), each},
+		{"a byte changed", small, splice(small, 45_000, 1, []byte{small[45_000] ^ 1}), each},
+		{"cut short", small, small[:50_000], each},
+		{"halves swapped", small, append(bytes.Clone(small[45_000:]), small[:45_000]...), each},
+		{"a small file of nothing old", small, noise(r, 90_000), 100_000},
+		{"a large file with a byte inserted", large, splice(large, 6<<20+123, 0, []byte{1}), 2 * each},
+		{"a large file with a byte removed", large, splice(large, 5<<20, 1, nil), 2 * each},
+		{"a large log with lines appended", large, append(bytes.Clone(large), noise(r, 5000)...), 5000 + 2*each},
+		{"a large file cut short", large, large[:7<<20+1], 2 * each},
+		{"a large file of nothing old", large, noise(r, 9<<20), 10 << 20},
+		{"a large file with a megabyte moved", large, splice(splice(large, 1<<20, 1<<20, nil), 8<<20, 0, large[1<<20:2<<20]), 6 * each},
+		{"bytes all over a large file", large, edits, 20 * each},
+		{"pages all over a large file", large, pages, 10*4096 + 10*each},
+		{"a small file that grew large", small, append(bytes.Clone(small), noise(r, 300_000)...), 300_000 + 2*each},
+		{"a large file that shrank", large[:1<<20], large[:200_000], 2 * each},
+		{"a part taken out of a large file", large, splice(large, 2<<20, 3<<20, nil), 2 * each},
+		{"a part put into a large file", large, splice(large, 2<<20, 0, noise(r, 3<<20)), 3<<20 + 10*each},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			for path, content := range map[string][]byte{from: c.new, to: c.old} {
+				if err := os.MkdirAll(path, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(path, "file"), content, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sent, _, serr, rerr := across(t, from, to, linksim.Link{})
+			if serr != nil || rerr != nil {
+				t.Fatalf("sender: %v, receiver: %v", serr, rerr)
+			}
+			if got, err := os.ReadFile(filepath.Join(to, "file")); err != nil || !bytes.Equal(got, c.new) {
+				t.Fatalf("the file differs, %v", err)
+			}
+			t.Logf("%d bytes", sent)
+			if sent > c.most {
+				t.Errorf("%d bytes crossed the wire, want %d at most", sent, c.most)
+			}
+		})
+	}
+}
+
+// TestChangedTrees changes many files of all sizes in all ways at once.
+func TestChangedTrees(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	rounds := 6
+	if testing.Short() {
+		rounds = 2
+	}
+	for round := range rounds {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+		for i := range 60 {
+			content := noise(r, 1<<(8+r.IntN(14))+r.IntN(1000))
+			path := fmt.Sprintf("d%d/f%d", i%7, i)
+			for root := range map[string]bool{from: true, to: true} {
+				if err := os.MkdirAll(filepath.Join(root, filepath.Dir(path)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.WriteFile(filepath.Join(to, path), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for range r.IntN(3) {
+				at := r.IntN(len(content) + 1)
+				cut := r.IntN(len(content) - at + 1)
+				if r.IntN(2) == 0 {
+					cut = min(cut, 100)
+				}
+				content = splice(content, at, cut, noise(r, r.IntN(2000)))
+			}
+			if err := os.WriteFile(filepath.Join(from, path), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, serr, rerr := across(t, from, to, linksim.Link{})
+		if serr != nil || rerr != nil {
+			t.Fatalf("round %d: sender: %v, receiver: %v", round, serr, rerr)
+		}
+		if want, got := read(t, from), read(t, to); !maps.Equal(want, got) {
+			t.Fatalf("round %d: the directories differ", round)
+		}
+	}
+}
