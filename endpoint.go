@@ -76,6 +76,7 @@ func newHello(role wire.Role, o Options, c *wire.Compression) *wire.Hello {
 		Program:    "sync-directory " + Version,
 		Session:    session,
 		Checksum:   o.Checksum,
+		WholeFile:  o.WholeFile,
 		Abilities:  uint64(wire.Abilities),
 		Progress:   o.Timeout > 0,
 		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty, Sparse: o.Sparse},

@@ -191,6 +191,7 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 	result, err := receiver.Run(ctx, l.conn, l.peer, d, receiver.Options{
 		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse},
 		Checksum:    t.Checksum,
+		WholeFile:   t.WholeFile,
 		IgnoreSpace: t.IgnoreSpace,
 		Transfers:   t.Transfers,
 		Checkers:    t.Checkers,

@@ -70,6 +70,9 @@ type Options struct {
 	// Checksum compares all content, not only that of files of which size
 	// and time prove nothing. It is enough that one side asks for it.
 	Checksum bool
+	// WholeFile gets changed files whole, without looking for what the
+	// destination has of them. It is enough that one side asks for it.
+	WholeFile bool
 	// MaxDelete refuses a plan that removes more entries; nil for any
 	// number. The stricter one of both sides counts.
 	MaxDelete *uint64

@@ -80,6 +80,7 @@ type flags struct {
 	keepRunning bool
 
 	links, checksum       bool
+	whole                 bool
 	maxDelete             uint64
 	maxDeleteSet          bool
 	delete                bool
@@ -131,6 +132,7 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
+	p.BoolVarP(&f.whole, "whole-file", "W", false, "send changed files whole, not what differs in them")
 	p.Uint64Var(&f.maxDelete, "max-delete", 0, "refuse, before any change, to remove more than `N` entries")
 	p.BoolVar(&f.noDelete, "no-delete", false, "remove nothing")
 	p.BoolVar(&f.delete, "delete", true, "accepted for those who type it: removing is what this program does")
@@ -239,6 +241,7 @@ func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) sync
 		Transfers:   f.transfers,
 		Checkers:    f.checkers,
 		Checksum:    f.checksum,
+		WholeFile:   f.whole,
 		NoDelete:    f.noDelete,
 		AllowEmpty:  f.allowEmpty,
 		Compression: f.compress,

@@ -3,28 +3,28 @@ package delta
 import "math/bits"
 
 const (
-	// leastChunk and mostChunk bound the length in bytes of a chunk at scale
+	// leastSegment and mostSegment bound the length in bytes of a segment at scale
 	// 0, but for the last of a file; on average it is 256 KiB. Three quarters
 	// of that are skipped unread, which is what makes cutting cheap; after a
-	// change it takes some chunks more until the cuts agree again, and what
+	// change it takes some segments more until the cuts agree again, and what
 	// lies between is left to a signature.
-	leastChunk = 192 << 10
-	mostChunk  = 1 << 20
-	tailBits   = 16 // 2 to the power of it is the mean length beyond leastChunk
+	leastSegment = 192 << 10
+	mostSegment  = 1 << 20
+	tailBits     = 16 // 2 to the power of it is the mean length beyond leastSegment
 	// window is how many bytes before it a cut depends on.
 	window = 64
 
 	// MaxScale is the largest scale.
 	MaxScale = 8
-	// manyChunks is how many chunks a file is cut into before they get longer.
-	manyChunks = 1 << 16
+	// manySegments is how many segments a file is cut into before they get longer.
+	manySegments = 1 << 16
 )
 
 // Scale returns the scale at which a file is cut, which doubles the length of
-// its chunks with each step so that what is known of them stays bounded: at most
-// 65,536 chunks up to 4 TiB.
+// its segments with each step so that what is known of them stays bounded: at most
+// 65,536 segments up to 4 TiB.
 func Scale(size int64) uint8 {
-	const step = manyChunks * (leastChunk + 1<<tailBits)
+	const step = manySegments * (leastSegment + 1<<tailBits)
 	if size <= step {
 		return 0
 	}
@@ -45,22 +45,22 @@ var gear = func() (g [256]uint64) {
 	return g
 }()
 
-// Cutter finds where the chunks of a content end, which is given to it piece by
+// Cutter finds where the segments of a content end, which is given to it piece by
 // piece. Where they end does not depend on the pieces.
 type Cutter struct {
 	least, most int
-	below       uint64 // a hash that is less ends a chunk
-	at          int    // bytes of the chunk so far
+	below       uint64 // a hash that is less ends a segment
+	at          int    // bytes of the segment so far
 	hash        uint64
 }
 
 // NewCutter returns a Cutter for content at its beginning. Scale is at most
 // MaxScale.
 func NewCutter(scale uint8) *Cutter {
-	return &Cutter{least: leastChunk << scale, most: mostChunk << scale, below: 1 << (64 - tailBits - scale)}
+	return &Cutter{least: leastSegment << scale, most: mostSegment << scale, below: 1 << (64 - tailBits - scale)}
 }
 
-// Cut returns how many bytes of p are in the chunk, and whether it ends with
+// Cut returns how many bytes of p are in the segment, and whether it ends with
 // them: unless it does they are all.
 func (c *Cutter) Cut(p []byte) (n int, ends bool) {
 	limit := min(len(p), c.most-c.at)

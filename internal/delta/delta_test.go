@@ -131,12 +131,12 @@ func TestCost(t *testing.T) {
 	}
 }
 
-func chunks(content []byte, scale uint8) (nodes []Node) {
+func segments(content []byte, scale uint8) (nodes []Node) {
 	c := NewCutter(scale)
 	for len(content) > 0 {
 		n, ends := c.Cut(content)
 		if !ends && n != len(content) {
-			panic("a chunk that neither ends nor goes on")
+			panic("a segment that neither ends nor goes on")
 		}
 		nodes = append(nodes, Node{digest.ContentOf(content[:n]), int64(n)})
 		content = content[n:]
@@ -149,7 +149,7 @@ func TestCutPieces(t *testing.T) {
 	r := seeded(t)
 	content := random(r, 8<<20)
 	for _, scale := range []uint8{0, 1} {
-		want := chunks(content, scale)
+		want := segments(content, scale)
 		c := NewCutter(scale)
 		var got []int64
 		length := int64(0)
@@ -165,7 +165,7 @@ func TestCutPieces(t *testing.T) {
 		}
 		for i := range want {
 			if i >= len(got) || got[i] != want[i].Length {
-				t.Fatalf("scale %d: chunk %d differs", scale, i)
+				t.Fatalf("scale %d: segment %d differs", scale, i)
 			}
 		}
 	}
@@ -199,7 +199,7 @@ func survey(t *testing.T, old, content *Outline) (s *Survey, told int) {
 func TestSurvey(t *testing.T) {
 	r := seeded(t)
 	old := random(r, 64<<20)
-	before := NewOutline(chunks(old, 0))
+	before := NewOutline(segments(old, 0))
 	at := len(old)/2 + 12_345
 	for name, content := range map[string][]byte{
 		"unchanged":      old,
@@ -209,7 +209,7 @@ func TestSurvey(t *testing.T) {
 		"shorter":        old[:at],
 		"nothing is old": random(r, 10<<20),
 	} {
-		after := NewOutline(chunks(content, 0))
+		after := NewOutline(segments(content, 0))
 		s, told := survey(t, before, after)
 		at, lacks := int64(0), int64(0)
 		for _, p := range s.Pieces() {
@@ -233,9 +233,9 @@ func TestSurvey(t *testing.T) {
 // TestGolden freezes what both sides of a session must agree on.
 func TestGolden(t *testing.T) {
 	content := random(rand.New(rand.NewPCG(42, 42)), 96<<20)
-	o := NewOutline(chunks(content, 0))
+	o := NewOutline(segments(content, 0))
 	top := o.Level(o.Top())
-	if got, want := fmt.Sprintf("%d chunks, %d levels, %s", len(o.Level(0)), o.Top(), top[len(top)-1].Digest), "382 chunks, 1 levels, 92024f947819696a68b5e7ee6735463d2001c999b76971ba306284e05d09e095"; got != want {
+	if got, want := fmt.Sprintf("%d segments, %d levels, %s", len(o.Level(0)), o.Top(), top[len(top)-1].Digest), "382 segments, 1 levels, 92024f947819696a68b5e7ee6735463d2001c999b76971ba306284e05d09e095"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	s := Sign(content[:1000], 300, 12345, 1000)

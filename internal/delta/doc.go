@@ -5,8 +5,8 @@
 // change and not with the file.
 //
 // Between the versions of a large file: both sides cut their version into
-// chunks where its content says so (Cutter), so that an insertion moves the cuts
-// with it, and digest the chunks (Outline). Groups of chunks have digests of
+// segments where its content says so (Cutter), so that an insertion moves the cuts
+// with it, and digest the segments (Outline). Groups of segments have digests of
 // their own, and groups of groups, cut by content too; whoever has the old
 // version asks only below the digests that it lacks, and ends with a list of what
 // it has, wherever that lies, and of the gaps between (Survey).

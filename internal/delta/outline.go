@@ -6,9 +6,9 @@ import (
 	"github.com/sync-directory/sync-directory/internal/digest"
 )
 
-// Node is a chunk, or a group of nodes of the level below.
+// Node is a segment, or a group of nodes of the level below.
 type Node struct {
-	// Digest is the content digest of a chunk (see package digest); of a
+	// Digest is the content digest of a segment (see package digest); of a
 	// group the digest of the digests and lengths of its nodes.
 	Digest digest.Digest
 	Length int64 // of the content in bytes
@@ -30,14 +30,14 @@ const (
 
 // Outline is what a content consists of.
 type Outline struct {
-	levels [][]Node // the chunks, groups of them, and so on to the top
+	levels [][]Node // the segments, groups of them, and so on to the top
 	first  [][]int  // for each node of a level above: its first one below
 }
 
-// NewOutline returns the outline of content that has these chunks.
-func NewOutline(chunks []Node) *Outline {
-	o := &Outline{levels: [][]Node{chunks}, first: [][]int{nil}}
-	for below := chunks; len(below) > MaxTop && len(o.levels) < MaxLevels; {
+// NewOutline returns the outline of content that has these segments.
+func NewOutline(segments []Node) *Outline {
+	o := &Outline{levels: [][]Node{segments}, first: [][]int{nil}}
+	for below := segments; len(below) > MaxTop && len(o.levels) < MaxLevels; {
 		groups, first := group(below)
 		o.levels = append(o.levels, groups)
 		o.first = append(o.first, first)
@@ -69,7 +69,7 @@ func group(nodes []Node) (groups []Node, first []int) {
 	return groups, first
 }
 
-// Top returns the number of the highest level; that of the chunks is 0.
+// Top returns the number of the highest level; that of the segments is 0.
 func (o *Outline) Top() int { return len(o.levels) - 1 }
 
 // Level returns the nodes of a level.

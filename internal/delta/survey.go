@@ -99,5 +99,5 @@ func (s *Survey) Resolve(groups []Members) bool {
 }
 
 // Pieces returns what the new content consists of, once there are no doubts:
-// what the old one has, and the chunks that it lacks.
+// what the old one has, and the segments that it lacks.
 func (s *Survey) Pieces() []Piece { return s.pieces }

@@ -57,11 +57,11 @@ type change struct {
 	parts map[int64]*fragment // that are asked for, by where they begin
 }
 
-// gap is a range of chunks that the old content lacks.
+// gap is a range of segments that the old content lacks.
 type gap struct {
 	off, length int64
 	from, to    int64 // what lies between its neighbours in the old content
-	chunks      []delta.Node
+	segments    []delta.Node
 }
 
 // fragment is a range of the new content that is asked for.
@@ -257,7 +257,7 @@ func (s *session) assemble(t *target, known []delta.Piece) error {
 // run is a range of the new content that is copied.
 type run struct{ from, off, length int64 }
 
-// plan joins chunks to runs and gaps.
+// plan joins segments to runs and gaps.
 func (c *change) plan(known []delta.Piece) (copies []run) {
 	at, old := int64(0), int64(0) // old: where the last run ends in the old content
 	var open *gap
@@ -269,7 +269,7 @@ func (c *change) plan(known []delta.Piece) (copies []run) {
 				open = &c.gaps[len(c.gaps)-1]
 			}
 			open.length += p.Length
-			open.chunks = append(open.chunks, p.Node)
+			open.segments = append(open.segments, p.Node)
 		default:
 			if open != nil {
 				open.to, open = p.From, nil
@@ -514,7 +514,7 @@ func (c *change) readOld(buf *wire.Buffer, p *fragment, off, n int64) error {
 	return nil
 }
 
-// check verifies what came by the digests of its chunks, and that what was
+// check verifies what came by the digests of its segments, and that what was
 // copied was what it was taken for: the old file has not changed since it was
 // outlined. It returns what does not match.
 func (s *session) check(t *target) (bad []gap, err error) {
@@ -531,13 +531,13 @@ func (s *session) check(t *target) (bad []gap, err error) {
 	buf := make([]byte, digest.ChunkSize)
 	for _, g := range c.gaps {
 		off := g.off
-		for _, n := range g.chunks {
+		for _, n := range g.segments {
 			sum, err := sumRange(l.File(), off, n.Length, buf)
 			if err != nil {
 				return nil, err
 			}
 			if sum != n.Digest {
-				bad = append(bad, gap{off: off, length: n.Length, chunks: []delta.Node{n}})
+				bad = append(bad, gap{off: off, length: n.Length, segments: []delta.Node{n}})
 			}
 			off += n.Length
 		}
@@ -571,7 +571,7 @@ func (s *session) checked(t *target, bad []gap) error {
 		s.problem(t.step.Path(), "write", errMismatch)
 		return fault.New(fault.Protocol, "%s: %w, also when it came once more", t.step.Path(), errMismatch)
 	}
-	s.Log.Debug("chunks do not match and are got again", "entry", t.id, "chunks", len(bad))
+	s.Log.Debug("segments do not match and are got again", "entry", t.id, "segments", len(bad))
 	c.again = true
 	c.gaps = bad
 	for i := range bad {

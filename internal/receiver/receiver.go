@@ -92,6 +92,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, d Destination, o
 	defer fail(nil)
 	o.Policy = o.Policy.Stricter(peer.Policy)
 	o.Checksum = o.Checksum || peer.Checksum
+	o.WholeFile = o.WholeFile || peer.WholeFile
 	s := newSession(conn, peer, d, fail, o)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

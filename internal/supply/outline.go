@@ -13,7 +13,7 @@ import (
 // processors to have something to digest.
 const span = 4 << 20
 
-// Outline returns what the file's content consists of, in chunks at the given
+// Outline returns what the file's content consists of, in segments at the given
 // scale. It calls progress with the bytes read, until that returns an error.
 func (f *File) Outline(scale uint8, progress func(int) error) (*delta.Outline, error) {
 	o := outliner{cutter: delta.NewCutter(scale)}
@@ -40,7 +40,7 @@ func (f *File) Outline(scale uint8, progress func(int) error) (*delta.Outline, e
 	if err := f.Unchanged(); err != nil {
 		return nil, err
 	}
-	return delta.NewOutline(o.chunks()), nil
+	return delta.NewOutline(o.segments()), nil
 }
 
 // outliner puts an outline together. Chunks are digested in blocks of
@@ -51,11 +51,11 @@ type outliner struct {
 	digest []*[]block
 }
 
-// block is a part of a chunk that is digested by itself.
+// block is a part of a segment that is digested by itself.
 type block struct {
 	content []byte // until it is digested
 	length  int
-	ends    bool // the chunk ends with it
+	ends    bool // the segment ends with it
 	sum     digest.Digest
 }
 
@@ -88,8 +88,8 @@ func (o *outliner) take(blocks []block, working *sync.WaitGroup) {
 	}
 }
 
-// chunks returns the chunks, once all blocks are digested.
-func (o *outliner) chunks() (chunks []delta.Node) {
+// segments returns the segments, once all blocks are digested.
+func (o *outliner) segments() (segments []delta.Node) {
 	h := digest.NewHasher()
 	length := int64(0)
 	for _, blocks := range o.digest {
@@ -97,13 +97,13 @@ func (o *outliner) chunks() (chunks []delta.Node) {
 			b := &(*blocks)[i]
 			h.Write(b.sum[:])
 			if length += int64(b.length); b.ends {
-				chunks = append(chunks, delta.Node{Digest: h.Sum(), Length: length})
+				segments = append(segments, delta.Node{Digest: h.Sum(), Length: length})
 				h.Reset()
 				length = 0
 			}
 		}
 	}
-	return chunks
+	return segments
 }
 
 // ReadAt fills b from off on; the end of the file before that is ErrChanged.

@@ -128,17 +128,18 @@ type Hello struct {
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`                         // highest version that this side speaks
 	VersionMin    uint32                 `protobuf:"varint,2,opt,name=version_min,json=versionMin,proto3" json:"version_min,omitempty"` // lowest
 	Role          Role                   `protobuf:"varint,3,opt,name=role,proto3,enum=syncdirectory.v1.Role" json:"role,omitempty"`
-	Program       string                 `protobuf:"bytes,4,opt,name=program,proto3" json:"program,omitempty"`          // name and version, for the log
-	Session       []byte                 `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`          // 16 random bytes; a live one resumes (reserved)
-	Abilities     uint64                 `protobuf:"varint,6,opt,name=abilities,proto3" json:"abilities,omitempty"`     // bit set, see Ability in control.go
-	Nonce         []byte                 `protobuf:"bytes,7,opt,name=nonce,proto3" json:"nonce,omitempty"`              // authentication (reserved)
-	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`              // authentication (reserved)
-	Checksum      bool                   `protobuf:"varint,9,opt,name=checksum,proto3" json:"checksum,omitempty"`       // compare all content; either side may ask
-	Policy        *Policy                `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`           // for the destination; the stricter of both wins
-	Destination   *Destination           `protobuf:"bytes,11,opt,name=destination,proto3" json:"destination,omitempty"` // receiver only
-	Location      *Location              `protobuf:"bytes,12,opt,name=location,proto3" json:"location,omitempty"`       // of the directory
-	Progress      bool                   `protobuf:"varint,13,opt,name=progress,proto3" json:"progress,omitempty"`      // wants to hear, about every second, that work goes on
-	Compression   *Compression           `protobuf:"bytes,14,opt,name=compression,proto3" json:"compression,omitempty"` // how the sender compresses; see Agreed in compress.go
+	Program       string                 `protobuf:"bytes,4,opt,name=program,proto3" json:"program,omitempty"`                        // name and version, for the log
+	Session       []byte                 `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`                        // 16 random bytes; a live one resumes (reserved)
+	Abilities     uint64                 `protobuf:"varint,6,opt,name=abilities,proto3" json:"abilities,omitempty"`                   // bit set, see Ability in control.go
+	Nonce         []byte                 `protobuf:"bytes,7,opt,name=nonce,proto3" json:"nonce,omitempty"`                            // authentication (reserved)
+	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                            // authentication (reserved)
+	Checksum      bool                   `protobuf:"varint,9,opt,name=checksum,proto3" json:"checksum,omitempty"`                     // compare all content; either side may ask
+	Policy        *Policy                `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`                         // for the destination; the stricter of both wins
+	Destination   *Destination           `protobuf:"bytes,11,opt,name=destination,proto3" json:"destination,omitempty"`               // receiver only
+	Location      *Location              `protobuf:"bytes,12,opt,name=location,proto3" json:"location,omitempty"`                     // of the directory
+	Progress      bool                   `protobuf:"varint,13,opt,name=progress,proto3" json:"progress,omitempty"`                    // wants to hear, about every second, that work goes on
+	Compression   *Compression           `protobuf:"bytes,14,opt,name=compression,proto3" json:"compression,omitempty"`               // how the sender compresses; see Agreed in compress.go
+	WholeFile     bool                   `protobuf:"varint,15,opt,name=whole_file,json=wholeFile,proto3" json:"whole_file,omitempty"` // get changed files whole; either side may ask
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -269,6 +270,13 @@ func (x *Hello) GetCompression() *Compression {
 		return x.Compression
 	}
 	return nil
+}
+
+func (x *Hello) GetWholeFile() bool {
+	if x != nil {
+		return x.WholeFile
+	}
+	return false
 }
 
 // Compression says what a side wishes the sender to do.
@@ -1072,7 +1080,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\x90\x04\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xaf\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -1089,7 +1097,9 @@ const file_control_proto_rawDesc = "" +
 	"\vdestination\x18\v \x01(\v2\x1d.syncdirectory.v1.DestinationR\vdestination\x126\n" +
 	"\blocation\x18\f \x01(\v2\x1a.syncdirectory.v1.LocationR\blocation\x12\x1a\n" +
 	"\bprogress\x18\r \x01(\bR\bprogress\x12?\n" +
-	"\vcompression\x18\x0e \x01(\v2\x1d.syncdirectory.v1.CompressionR\vcompression\"\x81\x01\n" +
+	"\vcompression\x18\x0e \x01(\v2\x1d.syncdirectory.v1.CompressionR\vcompression\x12\x1d\n" +
+	"\n" +
+	"whole_file\x18\x0f \x01(\bR\twholeFile\"\x81\x01\n" +
 	"\vCompression\x126\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\".syncdirectory.v1.Compression.ModeR\x04mode\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\rR\x05level\"$\n" +

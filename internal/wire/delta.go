@@ -340,9 +340,10 @@ func DecodeOutline(body []byte) (*Outline, error) {
 		n := r.atMost(most, "too many nodes")
 		for uint64(len(g.Nodes)) < n && r.err == nil {
 			node := delta.Node{Length: int64(r.atMost(MaxSize, "length out of range")), Digest: r.digest()}
-			if total += node.Length; node.Length == 0 || total > MaxSize {
+			if node.Length == 0 || node.Length > MaxSize-total {
 				r.fail("length out of range")
 			}
+			total += node.Length
 			g.Nodes = append(g.Nodes, node)
 		}
 		if o.Groups = append(o.Groups, g); len(o.Groups) > MaxGroups {

@@ -20,7 +20,9 @@
 //	sender ← receiver   Ask …            about directories whose digests differ
 //	sender → receiver   Listing …        until the receiver knows the whole source tree
 //	sender ← receiver   Want …           content, or digests of content
-//	sender → receiver   Pack, Chunk, End, Sums, Problem …   every want is answered once
+//	sender ← receiver   Signature …      what it has of a file, or of a fragment of one
+//	sender ← receiver   Probe …          about the outline of a large file
+//	sender → receiver   Pack, Chunk, End, Sums, Delta, Outline, Problem …   every want is answered once
 //	sender ← receiver   Problem …        entries that could not be written or removed
 //	sender ← receiver   Done             digest of the result, counts, outcome
 //	sender → receiver   Verdict          digest of what was sent, outcome; then close
@@ -30,6 +32,23 @@
 // then streams without being asked: Listing messages in the order of the scan,
 // a parent before its children, with Pack, Chunk and End of every file in them
 // as if it had been wanted, then Seal; the receiver answers Done.
+//
+// # Changed files
+//
+// A small file of which the receiver has another version is wanted with a
+// Signature of that, and answered with a Delta; where that leads to anything but
+// the content that its digest says, the file is wanted whole.
+//
+// A large one is wanted by a Probe that opens it. The sender outlines it (package
+// delta) and tells the top; the receiver, which outlines what it has, asks by
+// further Probes for what is in the groups that it lacks, down to the segments;
+// gets the ranges of segments that it lacks in fragments, with Signatures of what
+// it has in their place; verifies these by the digests of the segments, and gets
+// what does not match once more with a Signature of nothing; and closes the
+// file, which the sender answers with an End whose number of Chunks is 0 and
+// whose meta is that of the outline. At most MaxOutlines files are open at once,
+// and MaxProbes Probes and fragments unanswered. A file that changed meanwhile
+// is answered as one that is sent in Chunks: by an End that voids it, and anew.
 //
 // Either side may end the session at any time by closing the connection with
 // code 4000 plus a fault code (package fault: the exit codes of the command)
@@ -58,7 +77,7 @@
 //	byte 1   flags: bit 0 the body is compressed; others 0
 //	…        body
 //
-// The body of a Listing, Pack or Chunk may be compressed if the receiver's Hello
+// The body of a Listing, Pack, Chunk, Delta or Outline may be compressed if the receiver's Hello
 // has ability 1: it then is one Zstandard frame (RFC 8878) that states its content
 // size, and with it the message is no longer than MaxMessage. Nobody compresses
 // if either Hello's compression says none.
@@ -88,6 +107,9 @@
 //	                     file: uvarint size; directory: [digest]; link: name target
 //	                     opaque: nothing after the name
 //	           ranges:   name where the range ends ("" in the last), uvarint entries in it, digest
+//	         The digests of ranges, and of directories that are not closed, are cut to
+//	         their first 12 bytes: they tell what need not be asked for, and that of the
+//	         root in the Seal proves the description as a whole.
 //	         An answer begins with the asked range: as entries when the budget holds
 //	         them, in one or several sections whose bounds join; else as ranges, whose
 //	         bounds join too. What is left of the budget goes to the directories in it.
@@ -115,9 +137,24 @@
 //
 //	Sums     for every file: varint id minus the one before, meta, content digest
 //
-// Types 16 to 31 are kept for what later minor versions add: signatures and
-// delta operations, reuse of other paths, authentication steps, and the
-// acknowledgement that resuming needs. Hello has the fields that negotiate
+//	Signature  8 bytes key (little-endian, odd), then one or more of
+//	           uvarint id, byte 0 whole | 1 fragment: uvarint offset, uvarint length;
+//	           uvarint blocks, and unless that is 0: uvarint block, uvarint tail, byte strong,
+//	           for each block 4 bytes of its rolling sum and strong of its checksum
+//
+//	Delta      checksum of the rest of the body, then one or more of
+//	           uvarint id, byte 0 whole: meta, content digest | 1 fragment: uvarint offset;
+//	           uvarint length, that many bytes of operations (package delta)
+//
+//	Probe      uvarint id, byte 0 open: byte scale | 1 groups: byte level, then the numbers of
+//	           groups, each as uvarint less the one before and 1 | 2 close
+//
+//	Outline    checksum of the rest of the body, uvarint id, byte 0 top: meta | 1 groups;
+//	           byte level of the nodes, then for the top, or each of the groups: uvarint number
+//	           of the first node, uvarint nodes, for each uvarint length, digest
+//
+// Types 20 to 31 are kept for what later minor versions add: reuse of other
+// paths, authentication steps, and the acknowledgement that resuming needs. Hello has the fields that negotiate
 // them: abilities, session id, nonce and proof.
 //
 // # Digests of trees

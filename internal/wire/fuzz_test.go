@@ -168,3 +168,49 @@ func TestCorporaAreNotEmpty(t *testing.T) {
 		}
 	}
 }
+
+func FuzzSignatures(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if len(body) > wire.SmallMessage-2 {
+			return
+		}
+		signed, err := wire.DecodeSignatures(body)
+		if err == nil {
+			same(t, body, encodeSignatures(t, signed))
+		}
+	})
+}
+
+func FuzzDeltas(f *testing.F) {
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		if len(rest) > 64<<10 {
+			return
+		}
+		m := wire.NewDeltas()
+		body := reseal(rest)
+		err := wire.DecodeDeltas(body, func(d *wire.Delta) bool { return m.Add(d) })
+		if err == nil {
+			same(t, body, m.Finish())
+		}
+	})
+}
+
+func FuzzProbe(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if p, err := wire.DecodeProbe(body); err == nil {
+			same(t, body, wire.EncodeProbe(p))
+		}
+	})
+}
+
+func FuzzOutline(f *testing.F) {
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		if len(rest) > 64<<10 {
+			return
+		}
+		body := reseal(rest)
+		if o, err := wire.DecodeOutline(body); err == nil {
+			same(t, body, wire.EncodeOutline(o))
+		}
+	})
+}

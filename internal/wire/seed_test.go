@@ -53,4 +53,16 @@ func TestWriteSeeds(t *testing.T) {
 	seed("End", 1, b("\x01\x01"))
 	seed("Sums", 0, b("\x0e"+metaBytes+raw(d1)+"\x03\x00\x00\x00\x00"+raw(d2)))
 	seed("Sums", 1, b("\x02"+metaBytes+raw(d1)[1:]))
+	for i, c := range signatures {
+		seed("Signatures", i, b(c.bytes))
+	}
+	for i, c := range deltas {
+		seed("Deltas", i, b(c.bytes))
+	}
+	for i, c := range probes {
+		seed("Probe", i, b(c.bytes))
+	}
+	for i, c := range outlines {
+		seed("Outline", i, b(c.bytes))
+	}
 }
