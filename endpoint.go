@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/cache"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -64,6 +66,38 @@ func (o Options) wish() (*wire.Compression, error) {
 	c, err := wire.ParseCompression(cmp.Or(o.Compression, "auto"))
 	return c, fault.With(fault.Usage, err)
 }
+
+// cache returns what is known of the contents in the directory at path, where
+// a session compares them.
+func (o Options) cache(path string, l link) *cache.Cache {
+	if o.Cache == "" || !(l.mine.Checksum || l.peer.Checksum) || within(o.Cache, path) || l.inPeer(o.Cache) {
+		return nil
+	}
+	return cache.Open(o.Cache, path)
+}
+
+// inPeer reports whether dir, which may not exist yet, lies in the peer's
+// directory or is it.
+func (l *link) inPeer(dir string) bool {
+	abs, err := filepath.Abs(dir)
+	for parent := abs; err == nil; parent = filepath.Dir(parent) {
+		if root, err := dirfs.OpenRoot(parent, dirfs.Options{}); err == nil {
+			info, err := root.Self()
+			_ = root.Close() // nothing to lose
+			if err == nil && l.peer.Location.Same(l.mine.Location, info.Dev, info.Ino) {
+				return true
+			}
+		}
+		if parent == filepath.Dir(parent) {
+			return false
+		}
+	}
+	return true
+}
+
+// ClearCache removes what runs with Options.Cache dir have kept, and returns
+// how many directories it was of.
+func ClearCache(dir string) (int, error) { return cache.Clear(dir) }
 
 // newHello returns what both roles say of themselves.
 func newHello(role wire.Role, o Options, c *wire.Compression) *wire.Hello {

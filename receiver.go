@@ -67,6 +67,7 @@ func closing(to *taker, result Result, err error) (Result, error) {
 // taker is a Receiver whose directory is open and locked.
 type taker struct {
 	Receiver
+	path string // without links
 	root dirfs.Dir
 	lock *lock.Lock
 	area *stage.Area // nil between sessions, when the last one succeeded
@@ -83,7 +84,7 @@ func (r *Receiver) open() (*taker, error) {
 	if err != nil {
 		return nil, fault.With(fault.Path, err)
 	}
-	t := &taker{Receiver: *r, compression: compression}
+	t := &taker{Receiver: *r, path: path, compression: compression}
 	t.Options = t.withDefaults(max(2, min(4, runtime.NumCPU())))
 	if t.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
@@ -192,6 +193,7 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse},
 		Checksum:    t.Checksum,
 		WholeFile:   t.WholeFile,
+		Cache:       t.cache(t.path, l),
 		IgnoreSpace: t.IgnoreSpace,
 		Transfers:   t.Transfers,
 		Checkers:    t.Checkers,

@@ -91,6 +91,8 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 	defer handles.Close()
 	result, err := sender.Run(ctx, l.conn, l.peer, handles, sender.Options{
 		Links:       g.Links,
+		Checksum:    g.Checksum,
+		Cache:       g.cache(g.path, l),
 		Transfers:   g.Transfers,
 		Checkers:    g.Checkers,
 		Compression: l.mine.Compression,

@@ -70,6 +70,10 @@ type Options struct {
 	// Checksum compares all content, not only that of files of which size
 	// and time prove nothing. It is enough that one side asks for it.
 	Checksum bool
+	// Cache is a directory in which the digests of contents are kept between
+	// runs, so that Checksum reads only what has changed since; "" keeps none.
+	// It is not used where it lies in one of the two directories.
+	Cache string
 	// WholeFile gets changed files whole, without looking for what the
 	// destination has of them. It is enough that one side asks for it.
 	WholeFile bool

@@ -80,7 +80,7 @@ type flags struct {
 	keepRunning bool
 
 	links, checksum       bool
-	whole                 bool
+	whole, noCache        bool
 	maxDelete             uint64
 	maxDeleteSet          bool
 	delete                bool
@@ -119,6 +119,7 @@ func newCommand(t *tui) *command {
 	c.cobra.SetUsageTemplate(c.cobra.UsageTemplate() + codes)
 	c.cobra.Flags().SortFlags = false
 	f.define(c.cobra)
+	c.cobra.AddCommand(c.cacheCommand())
 	return c
 }
 
@@ -132,6 +133,7 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
+	p.BoolVar(&f.noCache, "no-cache", false, "with --checksum read all content, also what has not changed since it was read")
 	p.BoolVarP(&f.whole, "whole-file", "W", false, "send changed files whole, not what differs in them")
 	p.Uint64Var(&f.maxDelete, "max-delete", 0, "refuse, before any change, to remove more than `N` entries")
 	p.BoolVar(&f.noDelete, "no-delete", false, "remove nothing")
@@ -242,6 +244,7 @@ func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) sync
 		Checkers:    f.checkers,
 		Checksum:    f.checksum,
 		WholeFile:   f.whole,
+		Cache:       f.cache(),
 		NoDelete:    f.noDelete,
 		AllowEmpty:  f.allowEmpty,
 		Compression: f.compress,

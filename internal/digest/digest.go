@@ -48,7 +48,7 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // Sum returns the digest of b.
 func Sum(b []byte) Digest {
-	if wide && len(b) >= group {
+	if wide && len(b) > narrow {
 		return sumWide(b)
 	}
 	return blake3.Sum256(b)
@@ -65,6 +65,10 @@ func Chunks(size int64) int64 {
 
 // ContentOf returns the content digest of a file whose whole content is b.
 func ContentOf(b []byte) Digest {
+	if 0 < len(b) && len(b) <= ChunkSize {
+		d := Sum(b)
+		return Sum(d[:]) // as below, without the state
+	}
 	h := NewHasher()
 	for len(b) > 0 {
 		n := min(len(b), ChunkSize)

@@ -13,8 +13,12 @@ import (
 // sender and receiver on two cores: a tenth less processor time.
 var wide = cpu.X86.HasAVX512F
 
-// group is what is hashed at once, and from which length on that is faster.
-const group = guts.MaxSIMD * guts.ChunkSize
+// group is what is hashed at once, and narrow the length beyond which that is
+// faster also where the group is not full.
+const (
+	group  = guts.MaxSIMD * guts.ChunkSize
+	narrow = 8 * guts.ChunkSize
+)
 
 // sumWide returns the same as Sum. It hashes whole groups and merges them as
 // section 2.1 of the BLAKE3 paper says, keeping on a stack the left subtrees

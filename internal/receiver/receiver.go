@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
+	"github.com/sync-directory/sync-directory/internal/cache"
+	"github.com/sync-directory/sync-directory/internal/contents"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -29,6 +31,8 @@ import (
 type Options struct {
 	Policy   Policy
 	Checksum bool // compare all content
+	// Cache has what is known of contents, or is nil.
+	Cache *cache.Cache
 	// WholeFile gets changed files without looking at what there is of them.
 	WholeFile bool
 	// IgnoreSpace begins even where the disk looks too small.
@@ -160,6 +164,7 @@ type session struct {
 	have, want tree.Entry     // the roots
 	index      *tree.Index
 	seal       *wire.Seal
+	described  digest.Digest // of the root as the source was described
 
 	incoming chan *wire.Buffer // from read
 	content  chan *wire.Buffer // to write: Pack, Chunk, End
@@ -263,6 +268,11 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	for i := range s.plan.Blocked {
 		s.problem(s.plan.Blocked[i].Path(), "compare directory", errClosed)
 	}
+	if s.Checksum {
+		// It was compared; what is confirmed is what is there afterwards.
+		contents.Forget(s.want.Dir)
+	}
+	s.described = s.summer.Root(&s.want)
 	if err := s.guard(ctx); err != nil {
 		return err
 	}
@@ -334,8 +344,7 @@ func (s *session) confirm(ctx context.Context) error {
 func (s *session) alone(err error, result digest.Digest) error {
 	f := (*fault.Error)(nil)
 	lost := errors.As(err, &f) && f.Code == fault.Lost
-	sealed := tree.Entry{Type: tree.Directory, Dir: &tree.Dir{Digest: digest.Digest(s.seal.Digest)}, Perm: uint16(s.seal.Perm), Sec: s.seal.Sec, Nsec: s.seal.Nsec}
-	if !lost || s.Problems.Code() != fault.OK || s.summer.Root(&sealed) != result {
+	if !lost || s.Problems.Code() != fault.OK || s.described != result {
 		return err
 	}
 	s.Log.Warn("the sender left before its verdict; what it had sealed is what is here now", "digest", result.String())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/contents"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
@@ -211,12 +212,40 @@ func (s *session) scan(ctx context.Context) (err error) {
 		Unexamined: tree.Unknown,
 		Problem:    s.unscanned,
 		Found:      &s.Counters.Scanned,
+		Content:    s.known(),
 	})
 	if err != nil {
 		return fault.With(fault.Path, err)
 	}
+	if s.Checksum {
+		if err := s.digest(ctx); err != nil {
+			return err
+		}
+	}
 	s.want.Dir.Dev, s.want.Dir.Ino = s.have.Dir.Dev, s.have.Dir.Ino
 	s.summer.Sum(s.have.Dir)
+	return nil
+}
+
+// known returns what the scan asks for what is known of contents.
+func (s *session) known() func(dirfs.Info) string {
+	if !s.Checksum {
+		return nil
+	}
+	return contents.Known(s.Cache)
+}
+
+// digest finds out all content, after which the files whose content is known
+// need no further proof.
+func (s *session) digest(ctx context.Context) error {
+	s.Counters.Set(report.Comparing)
+	if err := contents.Fill(ctx, s.have.Dir, s.handles, s.Checkers, s.Cache, &s.Counters.Compared); err != nil {
+		return err
+	}
+	if err := s.Cache.Save(true); err != nil {
+		s.Log.Debug("the cache of digests was not written", "cause", err.Error())
+	}
+	s.have.Dir.Prove()
 	return nil
 }
 

@@ -30,6 +30,8 @@ func (s *session) stream(ctx context.Context) error {
 			return err
 		}
 	}
+	sealed := tree.Entry{Type: tree.Directory, Dir: &tree.Dir{Digest: digest.Digest(s.seal.Digest)}, Perm: uint16(s.seal.Perm), Sec: s.seal.Sec, Nsec: s.seal.Nsec}
+	s.described = s.summer.Root(&sealed)
 	for _, g := range s.dirs {
 		g.dir.Closed = true // the source could not read it
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	// Flags computes the flags of a file, and whether a link is Shared; nil
 	// for none.
 	Flags func(dirfs.Info) tree.Flags
+	// Content returns what is known of a file's content, for Entry.Target; nil
+	// for nothing. It is called by all workers.
+	Content func(dirfs.Info) string
 	// Skip says that an entry is left out altogether; nil for none. An
 	// error ends the scan. It is called by all workers.
 	Skip func(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error)
@@ -253,6 +256,9 @@ func (l *lister) finish() {
 		case tree.File:
 			if l.s.o.Flags != nil {
 				e.Flags = l.s.o.Flags(f.info)
+			}
+			if l.s.o.Content != nil {
+				e.Target = l.s.o.Content(f.info)
 			}
 		case tree.Link:
 			if l.s.o.Flags != nil {

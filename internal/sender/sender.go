@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/cache"
+	"github.com/sync-directory/sync-directory/internal/contents"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -31,6 +33,9 @@ type Options struct {
 	Links     bool // describe links; without it they are left alone
 	Transfers int  // files read at once
 	Checkers  int  // directories read at once
+	// Checksum compares all content; Cache has what is known of it, or is nil.
+	Checksum bool
+	Cache    *cache.Cache
 	// Above are the ids of destinations that the source lies in.
 	Above [][]byte
 	// Compression is this side's wish, and RoundTrip how long the peer's
@@ -235,6 +240,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		Visit:      visit,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
+		Content:    s.known(),
 		Flags: func(info dirfs.Info) tree.Flags {
 			if info.Alloc < info.Size {
 				return tree.Sparse
@@ -245,10 +251,33 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 	if err != nil {
 		return fault.With(fault.Path, err)
 	}
+	if s.comparesContent() {
+		s.Counters.Set(report.Comparing)
+		if err := contents.Fill(ctx, root.Dir, s.source, s.Checkers, s.Cache, &s.Counters.Compared); err != nil {
+			return err
+		}
+		if err := s.Cache.Save(true); err != nil {
+			s.Log.Debug("the cache of digests was not written", "cause", err.Error())
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.root = root
 	return nil
+}
+
+// comparesContent reports whether the content of all files is compared. Where
+// the receiver has nothing there is nothing to compare.
+func (s *session) comparesContent() bool {
+	return (s.Checksum || s.peer.Checksum) && !s.streams()
+}
+
+// known returns what the scan asks for what is known of contents.
+func (s *session) known() func(dirfs.Info) string {
+	if !s.comparesContent() {
+		return nil
+	}
+	return contents.Known(s.Cache)
 }
 
 // describedAs says what the receiver is told of an entry's type.
@@ -338,6 +367,10 @@ func count(root *tree.Dir) *wire.Counts {
 // verdict compares what the receiver has with what was sent, tells it, and
 // ends the session.
 func (s *session) verdict(ctx context.Context) (Result, error) {
+	if s.comparesContent() {
+		// It was compared; what is confirmed is what is there now.
+		contents.Forget(s.root.Dir)
+	}
 	d := s.summer.Root(&s.root)
 	s.result.Digest, s.result.Changes = d, s.done.Changes
 	code := fault.Worse(fault.Code(s.done.Code), s.Problems.Code())

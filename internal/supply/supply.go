@@ -74,6 +74,9 @@ func open(in dirfs.Dir, name string) (File, error) {
 	return File{f: f, info: info, Meta: MetaOf(info), sparse: info.Alloc < info.Size}, nil
 }
 
+// Info returns what the system said of the file when it was opened.
+func (f *File) Info() dirfs.Info { return f.info }
+
 // MetaOf returns of info what crosses the wire.
 func MetaOf(info dirfs.Info) wire.Meta {
 	return wire.Meta{Perm: info.Perm & tree.MaxPerm, MTime: info.MTime, Size: info.Size}
@@ -128,6 +131,13 @@ func (f *File) Sum(progress func(int) error) (digest.Digest, error) {
 	buf := wire.NewBuffer(min(int(min(f.Meta.Size, digest.ChunkSize)), wire.MaxMessage))
 	defer buf.Free()
 	b := buf.Extend(int(min(f.Meta.Size, digest.ChunkSize)))
+	if len(b) < digest.ChunkSize {
+		err := f.whole(b)
+		if err == nil {
+			err = progress(len(b))
+		}
+		return digest.ContentOf(b), err
+	}
 	h := digest.NewHasher()
 	for off := int64(0); off < f.Meta.Size; {
 		p := f.Part(off / digest.ChunkSize)

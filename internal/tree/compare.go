@@ -133,7 +133,13 @@ func (c *comparison) entry(s Step) {
 		}
 	case have.Size != want.Size:
 		c.put(s)
-	case have.Flags&Unproved != 0 || !c.sameTime(have, want):
+	case have.Target != "" && want.Target != "":
+		if have.Target != want.Target {
+			c.put(s)
+		} else if have.Perm != want.Perm || !c.sameTime(have, want) {
+			c.add(Touch, s)
+		}
+	case have.Target != want.Target || have.Flags&Unproved != 0 || !c.sameTime(have, want):
 		c.fetch(Verify, s)
 	case have.Perm != want.Perm:
 		c.add(Touch, s)

@@ -66,8 +66,9 @@ func unproved(entries []Entry) bool {
 // Range returns the digest over entries, which are in order and whose
 // directories have theirs. For every entry that is not Opaque it covers
 //
-//	byte type (| 0x80 for a closed directory), uvarint length of the name, name
-//	file:      uint16 permission, int64 seconds, uint32 nanoseconds, uint64 size
+//	byte type (| 0x80 for a closed directory, | 0x40 for a file with a content
+//	           digest), uvarint length of the name, name
+//	file:      uint16 permission, int64 seconds, uint32 nanoseconds, uint64 size, [content digest]
 //	directory: uint16 permission, int64 seconds, uint32 nanoseconds, digest
 //	link:      uvarint length of the target, target
 //	           [int64 seconds, uint32 nanoseconds]  where links have times
@@ -104,6 +105,9 @@ func (s *Summer) append(b []byte, e *Entry) []byte {
 	if e.Dir != nil && e.Dir.Closed {
 		t |= 0x80
 	}
+	if e.Type == File && e.Target != "" {
+		t |= 0x40
+	}
 	b = append(b, t)
 	b = binary.AppendUvarint(b, uint64(len(e.Name)))
 	b = append(b, e.Name...)
@@ -111,6 +115,7 @@ func (s *Summer) append(b []byte, e *Entry) []byte {
 	case File:
 		b = s.appendTime(binary.LittleEndian.AppendUint16(b, e.Perm), e)
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.Size))
+		b = append(b, e.Target...)
 	case Directory:
 		b = s.appendTime(binary.LittleEndian.AppendUint16(b, e.Perm), e)
 		b = append(b, e.Dir.Digest[:]...)
@@ -130,10 +135,29 @@ func (s *Summer) appendTime(b []byte, e *Entry) []byte {
 	return binary.LittleEndian.AppendUint32(b, t.Nsec)
 }
 
+// Reset forgets the digest of d, and whether files below are unproved.
+func (d *Dir) Reset() { d.Digest, d.Unproved = digest.Digest{}, false }
+
 // Changed forgets the digests of d and of all directories above it, because
 // an entry of d is another now.
 func (d *Dir) Changed() {
 	for ; d != nil && !d.Digest.IsZero(); d = d.Parent {
 		d.Digest = digest.Digest{}
+	}
+}
+
+// Prove takes Unproved from all files below d whose content is known.
+func (d *Dir) Prove() {
+	for stack := []*Dir{d}; len(stack) > 0; {
+		d := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for i := range d.Entries {
+			switch e := &d.Entries[i]; {
+			case e.Dir != nil:
+				stack = append(stack, e.Dir)
+			case e.Type == File && e.Target != "":
+				e.Flags &^= Unproved
+			}
+		}
 	}
 }

@@ -77,7 +77,7 @@ const (
 // machine, since there can be a million of them.
 type Entry struct {
 	Name   string // one path component, as bytes; "" for the root
-	Target string // of a Link
+	Target string // of a Link; of a File the bytes of its content digest, where content is compared
 	Dir    *Dir   // of a Directory
 	Size   int64  // of a File, in bytes
 	Sec    int64  // mtime: seconds since 1970

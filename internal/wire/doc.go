@@ -104,7 +104,7 @@
 //	                     uvarint bytes shared with the name before, name (the rest)
 //	                     [uvarint permission]   unless same as the entry before
 //	                     [varint seconds more than the entry before, uvarint nanoseconds]  unless same
-//	                     file: uvarint size; directory: [digest]; link: name target
+//	                     file: uvarint size, [content digest]; directory: [digest]; link: name target
 //	                     opaque: nothing after the name
 //	           ranges:   name where the range ends ("" in the last), uvarint entries in it, digest
 //	         The digests of ranges, and of directories that are not closed, are cut to

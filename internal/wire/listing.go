@@ -37,7 +37,7 @@ const (
 	bitsType  = 1<<3 - 1
 	bitTime   = 1 << 3 // same time as the entry before
 	bitPerm   = 1 << 4 // same permission as the entry before
-	bitDigest = 1 << 5 // a directory's digest follows
+	bitDigest = 1 << 5 // a digest follows: a directory's, or of a file's content
 	bitClosed = 1 << 6 // a directory that was not looked into
 	bitSparse = 1 << 7 // a file with holes
 )
@@ -116,7 +116,7 @@ func appendEntry(b []byte, e, prev *tree.Entry) []byte {
 		if e.Perm == prev.Perm {
 			head |= bitPerm
 		}
-		if e.Dir != nil && !e.Dir.Digest.IsZero() {
+		if e.Dir != nil && !e.Dir.Digest.IsZero() || e.Type == tree.File && e.Target != "" {
 			head |= bitDigest
 		}
 		if e.Dir != nil && e.Dir.Closed {
@@ -144,7 +144,7 @@ func appendEntry(b []byte, e, prev *tree.Entry) []byte {
 	prev.Perm, prev.Sec, prev.Nsec = e.Perm, e.Sec, e.Nsec
 	switch {
 	case e.Type == tree.File:
-		b = binary.AppendUvarint(b, uint64(e.Size))
+		b = append(binary.AppendUvarint(b, uint64(e.Size)), e.Target...)
 	case head&bitDigest != 0:
 		b = append(b, e.Dir.Digest[:digestSize(e.Dir.Closed)]...)
 	case e.Type == tree.Link:
@@ -336,6 +336,9 @@ func (r *reader) rest(e *tree.Entry, head byte) {
 		if head&bitSparse != 0 {
 			e.Flags = tree.Sparse
 		}
+		if head&bitDigest != 0 {
+			e.Target = string(r.bytes(digest.Size))
+		}
 	case tree.Directory:
 		e.Dir = &tree.Dir{Closed: head&bitClosed != 0}
 		if head&bitDigest != 0 {
@@ -352,7 +355,7 @@ func (r *reader) rest(e *tree.Entry, head byte) {
 	default:
 		r.fail("unknown type of entry")
 	}
-	if e.Type != tree.Directory && head&(bitDigest|bitClosed) != 0 || e.Type != tree.File && head&bitSparse != 0 {
+	if e.Type != tree.Directory && head&bitClosed != 0 || e.Type == tree.Link && head&bitDigest != 0 || e.Type != tree.File && head&bitSparse != 0 {
 		r.fail("bits of an entry")
 	}
 }

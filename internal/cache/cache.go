@@ -1,0 +1,247 @@
+// Package cache keeps the content digests of the files of one root between
+// runs, so that what has not changed need not be read again.
+//
+// Its laws: losing it costs time only, so whatever is wrong with it makes it
+// empty; and it never vouches for a file that may have been changed unseen. A
+// digest is known by device, inode, size, mtime and ctime. It is kept only
+// where both times are so far in the past, by the clock of the run, that a later
+// change must give the file another ctime; a clock that was set back, or a file
+// from the future, keeps nothing.
+package cache
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+// Key says which content it is: that of a file which is still what it was.
+type Key struct {
+	Dev, Ino     uint64
+	Size         int64
+	MTime, CTime tree.Time
+}
+
+// KeyOf returns the key of a file, and whether it has one: the system must
+// tell files apart, and changes.
+func KeyOf(info dirfs.Info) (Key, bool) {
+	return Key{info.Dev, info.Ino, info.Size, info.MTime, info.CTime}, info.Ino != 0 && info.CTime != (tree.Time{})
+}
+
+// settled is how long ago a file must have changed for its digest to be kept:
+// more than any file system's clock ticks.
+const settled = 2 * time.Second
+
+// A cache file is a head, records in ascending order of device and inode, and
+// the checksum of both. Numbers are little-endian.
+const (
+	magic      = "sync-directory digests 1\n"
+	recordSize = 8 + 8 + 8 + 12 + 12 + digest.Size
+)
+
+// Cache has the digests of one root. Its methods are safe for concurrent use.
+// One that is nil knows nothing and keeps nothing.
+type Cache struct {
+	path    string
+	root    []byte // path of the root, part of the head
+	records []byte // of earlier runs
+	now     func() time.Time
+
+	mu    sync.Mutex // guards the rest
+	used  []bool     // which of records were found
+	added []record
+}
+
+type record struct {
+	Key
+	sum digest.Digest
+}
+
+// Open returns the cache for the directory at root, an absolute path, that is
+// kept in dir.
+func Open(dir, root string) *Cache {
+	name := digest.Sum([]byte(root))
+	c := &Cache{path: filepath.Join(dir, hex.EncodeToString(name[:16])), root: []byte(root), now: time.Now}
+	if b, err := os.ReadFile(c.path); err == nil {
+		c.records = c.check(b)
+	}
+	c.used = make([]bool, len(c.records)/recordSize)
+	return c
+}
+
+// check returns the records of a cache file, or nil where it is none.
+func (c *Cache) check(b []byte) []byte {
+	head := c.head()
+	if len(b) < len(head)+digest.ChecksumSize || !bytes.HasPrefix(b, head) {
+		return nil
+	}
+	body, sum := b[:len(b)-digest.ChecksumSize], b[len(b)-digest.ChecksumSize:]
+	if digest.Check(body) != digest.Checksum(sum) || (len(body)-len(head))%recordSize != 0 {
+		return nil
+	}
+	return body[len(head):]
+}
+
+func (c *Cache) head() []byte {
+	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(c.root)))
+	return append(head, c.root...)
+}
+
+// Find returns the digest of the content with a key, if it is known.
+func (c *Cache) Find(k Key) (digest.Digest, bool) {
+	if c == nil {
+		return digest.Digest{}, false
+	}
+	lo, hi := 0, len(c.used)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		if compare(c.key(m), k) < 0 {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	if lo == len(c.used) || c.key(lo) != k {
+		return digest.Digest{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used[lo] = true
+	return digest.Digest(c.records[lo*recordSize+recordSize-digest.Size:][:digest.Size]), true
+}
+
+func compare(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Dev, b.Dev), cmp.Compare(a.Ino, b.Ino))
+}
+
+func (c *Cache) key(i int) Key {
+	b := c.records[i*recordSize:]
+	number := binary.LittleEndian.Uint64
+	at := func(b []byte) tree.Time {
+		return tree.Time{Sec: int64(number(b)), Nsec: binary.LittleEndian.Uint32(b[8:])}
+	}
+	return Key{number(b), number(b[8:]), int64(number(b[16:])), at(b[24:]), at(b[36:])}
+}
+
+// Add keeps the digest of the content with a key, which was read now, if it may
+// be kept.
+func (c *Cache) Add(k Key, d digest.Digest) {
+	if c == nil {
+		return
+	}
+	limit := c.now().Add(-settled)
+	for _, t := range []tree.Time{k.MTime, k.CTime} {
+		if !time.Unix(t.Sec, int64(t.Nsec)).Before(limit) {
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.added = append(c.added, record{k, d})
+}
+
+// Save writes the cache, if there is anything new in it. What was not found in
+// this run is dropped where all of the root was looked at.
+func (c *Cache) Save(all bool) error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stale := all && slices.Contains(c.used, false)
+	if len(c.added) == 0 && !stale {
+		return nil
+	}
+	records := c.added
+	for i, used := range c.used {
+		if used || !all {
+			records = append(records, record{c.key(i), digest.Digest(c.records[i*recordSize+recordSize-digest.Size:][:digest.Size])})
+		}
+	}
+	// What was added comes first, and stays where both are of one inode.
+	slices.SortStableFunc(records, func(a, b record) int { return compare(a.Key, b.Key) })
+	records = slices.CompactFunc(records, func(a, b record) bool { return compare(a.Key, b.Key) == 0 })
+	b := c.head()
+	b = slices.Grow(b, len(records)*recordSize+digest.ChecksumSize)
+	for i := range records {
+		b = records[i].append(b)
+	}
+	sum := digest.Check(b)
+	return replace(c.path, append(b, sum[:]...))
+}
+
+func (r *record) append(b []byte) []byte {
+	number := binary.LittleEndian.AppendUint64
+	b = number(number(number(b, r.Dev), r.Ino), uint64(r.Size))
+	for _, t := range []tree.Time{r.MTime, r.CTime} {
+		b = binary.LittleEndian.AppendUint32(number(b, uint64(t.Sec)), t.Nsec)
+	}
+	return append(b, r.sum[:]...)
+}
+
+// replace puts b where path is, whole or not at all: of two processes that do
+// so one wins. It need not survive a power cut, which the checksum tells.
+func replace(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// Clear removes all caches in dir, and nothing else that may be there.
+func Clear(dir string) (n int, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !isOurs(filepath.Join(dir, e.Name())) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return n, fmt.Errorf("clear the cache: %w", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// isOurs reports whether a file begins as a cache does.
+func isOurs(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b := make([]byte, len(magic))
+	n, _ := f.Read(b)
+	return string(b[:n]) == magic
+}

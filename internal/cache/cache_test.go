@@ -1,0 +1,202 @@
+package cache
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/tree"
+)
+
+var old = tree.Time{Sec: 1e9, Nsec: 5}
+
+func key(ino uint64) Key { return Key{Dev: 1, Ino: ino, Size: 7, MTime: old, CTime: old} }
+
+func sum(n byte) digest.Digest { return digest.Sum([]byte{n}) }
+
+// filled returns the directory of a cache that knows the inodes 1 to n.
+func filled(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	c := Open(dir, "/root")
+	for i := n; i >= 1; i-- {
+		c.Add(key(uint64(i)), sum(byte(i)))
+	}
+	if err := c.Save(true); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestFind(t *testing.T) {
+	dir := filled(t, 20)
+	c := Open(dir, "/root")
+	for i := range 20 {
+		if d, ok := c.Find(key(uint64(i + 1))); !ok || d != sum(byte(i+1)) {
+			t.Errorf("inode %d: %v %v", i+1, d, ok)
+		}
+	}
+	for name, change := range map[string]func(*Key){
+		"another inode":  func(k *Key) { k.Ino = 99 },
+		"another device": func(k *Key) { k.Dev = 2 },
+		"another size":   func(k *Key) { k.Size++ },
+		"another mtime":  func(k *Key) { k.MTime.Nsec++ },
+		"another ctime":  func(k *Key) { k.CTime.Sec++ }, // an inode that was used again, a file written and set back
+	} {
+		k := key(3)
+		change(&k)
+		if _, ok := c.Find(k); ok {
+			t.Errorf("%s is found", name)
+		}
+	}
+	if _, ok := Open(dir, "/other").Find(key(1)); ok {
+		t.Error("another root finds it")
+	}
+	if _, ok := (*Cache)(nil).Find(key(1)); ok {
+		t.Error("no cache finds something")
+	}
+}
+
+// TestSettled keeps nothing of a file that may change again unseen.
+func TestSettled(t *testing.T) {
+	now := time.Unix(2e9, 0)
+	for name, c := range map[string]struct {
+		mtime, ctime int64
+		keeps        bool
+	}{
+		"long ago":               {1e9, 1e9, true},
+		"just settled":           {2e9 - 3, 2e9 - 3, true},
+		"written just now":       {2e9 - 1, 2e9 - 1, false},
+		"touched just now":       {1e9, 2e9 - 2, false},
+		"from the future":        {3e9, 1e9, false},
+		"the clock was set back": {1e9, 3e9, false},
+	} {
+		dir := t.TempDir()
+		one := Open(dir, "/root")
+		one.now = func() time.Time { return now }
+		k := Key{Dev: 1, Ino: 1, MTime: tree.Time{Sec: c.mtime}, CTime: tree.Time{Sec: c.ctime}}
+		one.Add(k, sum(1))
+		if err := one.Save(true); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := Open(dir, "/root").Find(k); ok != c.keeps {
+			t.Errorf("%s: kept %v", name, ok)
+		}
+	}
+}
+
+// TestDamage flips every byte of a cache, and cuts it everywhere: it then knows
+// nothing, and works.
+func TestDamage(t *testing.T) {
+	dir := filled(t, 3)
+	c := Open(dir, "/root")
+	whole, err := os.ReadFile(c.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := func(b []byte, what string, at int) {
+		t.Helper()
+		if err := os.WriteFile(c.path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d := Open(dir, "/root")
+		for i := range uint64(3) {
+			if _, ok := d.Find(key(i + 1)); ok {
+				t.Fatalf("%s at %d: still knows inode %d", what, at, i+1)
+			}
+		}
+		d.Add(key(9), sum(9))
+		if err := d.Save(true); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := Open(dir, "/root").Find(key(9)); !ok || got != sum(9) {
+			t.Fatalf("%s at %d: not rebuilt", what, at)
+		}
+	}
+	for i := range whole {
+		b := bytes.Clone(whole)
+		b[i] ^= 1 << (i % 8)
+		damaged(b, "flipped", i)
+	}
+	for i := range whole {
+		damaged(whole[:i], "cut", i)
+	}
+	damaged(append(bytes.Clone(whole), 0), "longer", len(whole))
+}
+
+// TestSave drops what is gone where all was looked at, and nothing otherwise.
+func TestSave(t *testing.T) {
+	for _, all := range []bool{true, false} {
+		dir := filled(t, 3)
+		c := Open(dir, "/root")
+		c.Find(key(2))
+		changed := key(3)
+		changed.CTime.Sec++
+		c.Add(changed, sum(30))
+		if err := c.Save(all); err != nil {
+			t.Fatal(err)
+		}
+		c = Open(dir, "/root")
+		if _, ok := c.Find(key(1)); ok == all {
+			t.Errorf("all %v: inode 1 known: %v", all, ok)
+		}
+		if _, ok := c.Find(key(2)); !ok {
+			t.Errorf("all %v: what was found is not known", all)
+		}
+		if d, ok := c.Find(changed); !ok || d != sum(30) {
+			t.Errorf("all %v: what changed is not known", all)
+		}
+		if _, ok := c.Find(key(3)); ok {
+			t.Errorf("all %v: what it was before is known", all)
+		}
+	}
+}
+
+// TestTwoProcesses has many write at once: one of them wins, whole.
+func TestTwoProcesses(t *testing.T) {
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			c := Open(dir, "/root")
+			for j := range 1000 {
+				c.Add(key(uint64(i*1000+j+1)), sum(byte(i)))
+			}
+			if err := c.Save(true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	c := Open(dir, "/root")
+	if n := len(c.used); n != 1000 {
+		t.Errorf("%d records", n)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".new-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestClear(t *testing.T) {
+	dir := filled(t, 2)
+	other := filepath.Join(dir, "notes")
+	if err := os.WriteFile(other, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := Clear(dir); n != 1 || err != nil {
+		t.Errorf("cleared %d, %v", n, err)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error("something else was removed")
+	}
+	if _, ok := Open(dir, "/root").Find(key(1)); ok {
+		t.Error("still known")
+	}
+	if n, err := Clear(filepath.Join(dir, "none")); n != 0 || err != nil {
+		t.Errorf("nothing there: %d, %v", n, err)
+	}
+}
