@@ -41,7 +41,7 @@ func TestChangedFiles(t *testing.T) {
 	for range 10 {
 		copy(pages[r.IntN(len(pages)/4096)*4096:], noise(r, 4096))
 	}
-	const each = 6 << 10 // what a change at one place takes, and all else that is not the change
+	const each = 7 << 10 // what a change at one place takes, and all else that is not the change
 	for _, c := range []struct {
 		name     string
 		old, new []byte

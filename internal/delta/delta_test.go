@@ -175,7 +175,14 @@ func TestCutPieces(t *testing.T) {
 func survey(t *testing.T, old, content *Outline) (s *Survey, told int) {
 	t.Helper()
 	top := content.Level(content.Top())
-	s = NewSurvey(old, content.Top(), top)
+	size := int64(0)
+	for _, n := range content.Level(0) {
+		size += n.Length
+	}
+	s, ok := NewSurvey(old, 0, size, content.Top(), top)
+	if !ok {
+		t.Fatal("a top that cannot be")
+	}
 	told = len(top)
 	for {
 		level, numbers := s.Doubts()

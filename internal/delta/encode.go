@@ -6,9 +6,9 @@ import (
 	"github.com/sync-directory/sync-directory/internal/digest"
 )
 
-// chainLimit bounds how many blocks with the same weak sum are looked at, so
-// that content made for it cannot cost the square of its length.
-const chainLimit = 16
+// chainLimit bounds how many blocks are looked at in one place of the index, so
+// that sums made for it cannot cost the square of the content's length.
+const chainLimit = 64
 
 // Encode appends to ops what makes content of the blocks that s is of:
 //
@@ -81,10 +81,9 @@ func (e *encoder) is(b []byte, i int) bool {
 func (e *encoder) find(b []byte, weak uint32) int {
 	found := -1
 	for i, looked := e.heads[weak*0x9e3779b1>>e.shift], 0; i > 0 && looked < chainLimit; i = e.next[i-1] {
-		if e.weak(int(i-1)) != weak {
+		if looked++; e.weak(int(i-1)) != weak {
 			continue
 		}
-		looked++
 		if !e.is(b, int(i-1)) {
 			continue
 		}

@@ -3,14 +3,23 @@ package delta
 import "github.com/sync-directory/sync-directory/internal/digest"
 
 // Survey finds out what of a new content is in an old one, from the outline of
-// the old one and as much of the new one's as that takes. Asked for what is
-// below some nodes, level by level, its owner tells it.
+// the old one and as much of the new one's as that takes. Asked for what is in
+// some groups, level by level, its owner tells it.
 type Survey struct {
-	where []map[digest.Digest]int64 // of each level of old: where its nodes lie
+	old  []level // of the old outline
+	most int     // pieces that a content of its size can have
 
 	level  int     // of the nodes in doubt
 	pieces []Piece // the new content as far as it is known, in order
 	doubts []doubt // the pieces of it that are groups the old content lacks
+}
+
+// level is what is known of the nodes of one level of the old outline.
+type level struct {
+	nodes []Node
+	from  []int64               // where each begins
+	first map[digest.Digest]int // of those with a digest
+	at    map[int64]int         // the one that begins there
 }
 
 // doubt is a group of which has to be told what is in it.
@@ -29,42 +38,68 @@ type Members struct {
 	Nodes []Node
 }
 
-// NewSurvey returns a Survey of a new content whose outline has top nodes at
-// the given level.
-func NewSurvey(old *Outline, level int, top []Node) *Survey {
-	s := &Survey{where: make([]map[digest.Digest]int64, len(old.levels)), level: level}
+// NewSurvey returns a Survey of a new content of size bytes, whose outline at
+// that scale has top nodes at the given level. It reports whether a content can
+// have such a top.
+func NewSurvey(old *Outline, scale uint8, size int64, top int, nodes []Node) (*Survey, bool) {
+	s := &Survey{old: make([]level, len(old.levels)), level: top, most: int(size/(leastSegment<<scale)) + 1}
 	for i, nodes := range old.levels {
-		s.where[i] = places(nodes)
+		s.old[i] = newLevel(nodes)
 	}
-	s.add(Members{0, top})
-	return s
+	s.add(Members{0, nodes})
+	return s, len(s.pieces) <= s.most
 }
 
-// places returns where nodes lie.
-func places(nodes []Node) map[digest.Digest]int64 {
-	m := make(map[digest.Digest]int64, len(nodes))
+func newLevel(nodes []Node) level {
+	l := level{nodes, make([]int64, len(nodes)), make(map[digest.Digest]int, len(nodes)), make(map[int64]int, len(nodes))}
 	at := int64(0)
 	for i := range nodes {
-		m[nodes[i].Digest] = at
+		l.from[i] = at
+		l.at[at] = i
+		if _, ok := l.first[nodes[i].Digest]; !ok {
+			l.first[nodes[i].Digest] = i
+		}
 		at += nodes[i].Length
 	}
-	return m
+	return l
+}
+
+// find returns where a node lies in the old content, or -1: if it can, where
+// what comes before it goes on.
+func (l *level) find(n Node, next int64) int64 {
+	if i, ok := l.at[next]; ok && l.nodes[i] == n {
+		return next
+	}
+	if i, ok := l.first[n.Digest]; ok && l.nodes[i] == n {
+		return l.from[i]
+	}
+	return -1
 }
 
 // add adds nodes of the current level.
 func (s *Survey) add(m Members) {
 	for i, n := range m.Nodes {
 		p := Piece{n, -1}
-		if s.level < len(s.where) {
-			if at, ok := s.where[s.level][n.Digest]; ok {
-				p.From = at
-			}
+		if s.level < len(s.old) {
+			p.From = s.old[s.level].find(n, s.next())
 		}
 		if p.From < 0 && s.level > 0 {
 			s.doubts = append(s.doubts, doubt{len(s.pieces), m.First + i})
 		}
 		s.pieces = append(s.pieces, p)
 	}
+}
+
+// next returns where the last piece ends in the old content, or -1.
+func (s *Survey) next() int64 {
+	n := len(s.pieces)
+	switch {
+	case n == 0:
+		return 0
+	case s.pieces[n-1].From < 0:
+		return -1
+	}
+	return s.pieces[n-1].From + s.pieces[n-1].Length
 }
 
 // Doubts returns the numbers of the groups of which has to be told what is in
@@ -95,7 +130,7 @@ func (s *Survey) Resolve(groups []Members) bool {
 		s.add(groups[i])
 	}
 	s.pieces = append(s.pieces, pieces[at:]...)
-	return true
+	return len(s.pieces) <= s.most
 }
 
 // Pieces returns what the new content consists of, once there are no doubts:

@@ -115,9 +115,8 @@ func (f *linuxFile) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// copyMost is how many bytes the system copies at once, so that copying can be
-// stopped.
-const copyMost = 16 << 20
+// copyMost is how many bytes the system is asked to copy at once.
+const copyMost = 1 << 30
 
 // CopyFrom implements File. What a file system refuses in one of many ways is
 // read and written, which tells what is really wrong.

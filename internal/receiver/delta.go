@@ -18,7 +18,7 @@ const (
 	smallDelta = 256 << 10
 	smallBasis = 1 << 20
 	// leastDelta is the size below which a file is not worth a signature, and
-	// leastPart the part of the new size that the old one must have at least.
+	// leastPart how many times the size of the other one either may have.
 	leastDelta = 512
 	leastPart  = 8
 	// signed is how many bytes of signatures of small files are in the
@@ -39,9 +39,9 @@ const (
 func (s *session) method(step *tree.Step) method {
 	have, want := step.Have, step.Entry()
 	switch {
-	case s.WholeFile || have == nil || have.Type != tree.File || (have.Flags|want.Flags)&tree.Sparse != 0:
-		return whole
-	case want.Size < leastDelta || have.Size < want.Size/leastPart || have.Size < leastDelta/2:
+	case s.WholeFile || have == nil || have.Type != tree.File || want.Flags&tree.Sparse != 0:
+		return whole // of a file with holes only the data is read and sent
+	case want.Size < leastDelta || have.Size < want.Size/leastPart || have.Size/leastPart > want.Size:
 		return whole
 	case want.Size <= smallDelta && have.Size <= smallBasis:
 		return byDelta
@@ -88,7 +88,7 @@ func (s *session) sign(t *target) {
 		sig, err := s.signature(t)
 		return outcome{then: func() error {
 			if err != nil {
-				s.again(t)
+				s.whole(t)
 				return nil
 			}
 			return s.askDelta(t, sig)
@@ -112,11 +112,14 @@ func (s *session) signature(t *target) (sig delta.Signature, err error) {
 	return delta.Sign(old, delta.BlockFor(len(old)), s.key, int(t.step.Entry().Size)), nil
 }
 
-// again gets the content of t whole: what was tried has led to nothing.
-func (s *session) again(t *target) {
+// whole gets the content of t whole: what was tried has led to nothing.
+func (s *session) whole(t *target) {
 	s.waiting--
 	s.released(t)
 	t.unchange(s)
+	t.mu.Lock()
+	t.settled = false
+	t.mu.Unlock()
 	t.method = whole
 	s.refetch = append(s.refetch, t)
 }
@@ -181,11 +184,14 @@ var errMismatch = errors.New("content does not match its digest")
 // writeDelta makes a small file of the old one. Where that leads to anything
 // else than it should, the file is got whole.
 func (s *session) writeDelta(d *wire.Delta) error {
-	t, err := s.wants(d.ID, false)
+	t, err := s.wants(d.ID, true)
+	if err == nil {
+		err = s.claim(t)
+	}
 	if err != nil {
 		return err
 	}
-	if t.method != byDelta || s.take(d.ID) == nil {
+	if t.method != byDelta {
 		return wire.Errorf("a delta of entry %d, for which there is no signature", d.ID)
 	}
 	content, err := s.rebuild(t, d)
@@ -195,7 +201,7 @@ func (s *session) writeDelta(d *wire.Delta) error {
 	if err != nil {
 		s.Log.Debug("a delta led to nothing, the file is got whole", "entry", d.ID, "cause", err.Error())
 		s.results.put(outcome{then: func() error {
-			s.again(t)
+			s.whole(t)
 			return nil
 		}})
 		return nil

@@ -25,11 +25,11 @@ type target struct {
 	tried  bool        // another way than whole, if there is one
 	shape  delta.Shape // by delta: of what a signature was sent
 	sums   int         // by delta: its bytes
-	change *change     // by outline
 
 	mu      sync.Mutex // guards what follows
 	large   *stage.Large
-	held    bool // the handle of dir, for large
+	held    bool    // the handle of dir, for large
+	change  *change // by outline; set by the session, which reads it without mu
 	ended   *wire.End
 	err     error
 	writing int    // writers that are in large now
@@ -81,7 +81,7 @@ func (t *target) release(s *session) {
 func (t *target) void(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.unchange(s)
+	t.unchangeLocked(s)
 	if t.large != nil {
 		t.large.Discard()
 		t.large = nil

@@ -116,7 +116,7 @@ func (s *session) ask(what wire.Wanted, ids []uint64) error {
 // begin begins steps until one wants something of the sender, and returns
 // what; nil when there are no more.
 func (s *session) begin(ctx context.Context) (*target, error) {
-	for n := len(s.refetch); n > 0; n = len(s.refetch) {
+	for n := len(s.refetch); n > 0 && s.waiting < window && s.sums < signed; n = len(s.refetch) {
 		t := s.refetch[n-1]
 		s.refetch = s.refetch[:n-1]
 		if t.tried {

@@ -109,7 +109,7 @@ func (s *session) writeChunk(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if t.change != nil {
+	if t.changeNow() != nil {
 		return wire.Errorf("a chunk of entry %d, of which fragments are to come", c.ID)
 	}
 	large, err := t.open(s)
@@ -182,6 +182,9 @@ func (s *session) writeEnd(body []byte) error {
 	if err != nil {
 		return err
 	}
+	if c := t.changeNow(); c != nil && !c.closing.Load() {
+		return wire.Errorf("entry %d ends before it is there", e.ID)
+	}
 	large, err := t.open(s) // a file without chunks is made now
 	if errors.Is(err, wire.ErrProtocol) {
 		return err
@@ -210,7 +213,7 @@ func (s *session) completeLocked(t *target) {
 	switch {
 	case t.large == nil:
 	case t.err == nil && t.change != nil:
-		o = t.rebuilt(s)
+		o = t.remadeLocked(s)
 	case t.err == nil:
 		o.info, o.err = t.large.Seal(*t.ended)
 	default:

@@ -43,7 +43,7 @@ func (s *session) tell(b *wire.Buffer) error {
 // compressed where that pays.
 func (s *session) send(b *wire.Buffer, began time.Time) error {
 	m := sample{plain: int64(len(b.Bytes()))}
-	compress, try := s.governor.next()
+	compress, try := s.governor.next(m.plain)
 	if compress || try {
 		start := time.Now()
 		if try {

@@ -16,15 +16,15 @@ import (
 // outlined is a large file that the receiver asks about by Probe.
 type outlined struct {
 	job
-	file    *supply.File
-	outline *delta.Outline
 
-	// Guarded by the session's mu. What comes for a file that is over was sent
-	// before the receiver knew.
-	ready  bool // file and outline are there, and were told of
-	over   bool // it is answered: ended, failed, or sent otherwise
-	closed bool // file is
-	tasks  int  // that work on it
+	// Guarded by the session's mu. What is asked about a file that is over was
+	// asked before the receiver knew.
+	file    *supply.File // from when it is told of until it is over
+	outline *delta.Outline
+	over    bool  // it is answered, or about to be
+	tasks   int   // that are not prepared
+	sending int   // that are not sent
+	err     error // why it is over, unless the receiver has ended it
 }
 
 // signatures takes in what the receiver has of some files.
@@ -57,7 +57,7 @@ func (s *session) deltaWanted(one *wire.Signed) error {
 		return wire.Errorf("more than %d bytes of signatures at once", wire.MaxSigned)
 	}
 	one.Sums = bytes.Clone(one.Sums) // the message goes
-	return s.want(wire.WantContent, []uint64{one.ID}, &one.Signature)
+	return s.want(byDelta, []uint64{one.ID}, job{sig: &one.Signature})
 }
 
 // probe takes in a question about a large file.
@@ -67,20 +67,34 @@ func (s *session) probe(body []byte) error {
 		return err
 	}
 	if p.Kind == wire.ProbeOpen {
-		return s.want(wantOutline, []uint64{p.ID}, &delta.Signature{Block: int(p.Scale)})
+		return s.outlineWanted(p)
 	}
 	return s.onOutlined(p.ID, func(o *outlined) (func() (prepared, error), error) {
 		if p.Kind == wire.ProbeClose {
 			if o.tasks > 0 {
 				return nil, wire.Errorf("entry %d is closed before it is answered", p.ID)
 			}
-			return func() (prepared, error) { return s.endOutlined(o) }, nil
+			file := o.file
+			return func() (prepared, error) { return s.endOutlined(o, file) }, nil
 		}
 		if p.Level > o.outline.Top() || p.Numbers[len(p.Numbers)-1] >= len(o.outline.Level(p.Level)) {
 			return nil, wire.Errorf("no such group of entry %d", p.ID)
 		}
-		return func() (prepared, error) { return s.groups(o, p), nil }, nil
+		outline := o.outline
+		return func() (prepared, error) { return s.groups(o, outline, p), nil }, nil
 	})
+}
+
+// outlineWanted takes in that a large file is to be opened.
+func (s *session) outlineWanted(p *wire.Probe) error {
+	s.mu.Lock()
+	s.outlining++
+	over := s.outlining > wire.MaxOutlines
+	s.mu.Unlock()
+	if over {
+		return wire.Errorf("more than %d large files open at once", wire.MaxOutlines)
+	}
+	return s.want(byOutline, []uint64{p.ID}, job{scale: p.Scale})
 }
 
 // fragmentWanted takes in that a piece of a large file is wanted.
@@ -91,7 +105,8 @@ func (s *session) fragmentWanted(one *wire.Signed) error {
 		}
 		wanted := *one
 		wanted.Sums = bytes.Clone(one.Sums)
-		return func() (prepared, error) { return s.fragment(o, &wanted) }, nil
+		file := o.file
+		return func() (prepared, error) { return s.fragment(o.id, file, &wanted) }, nil
 	})
 }
 
@@ -104,7 +119,7 @@ func (s *session) onOutlined(id uint64, f func(*outlined) (func() (prepared, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.outlines[id]
-	if o == nil || !o.ready && !o.over {
+	if o == nil || o.file == nil && !o.over {
 		return wire.Errorf("a question about entry %d, which is not open", id)
 	}
 	if o.over {
@@ -118,32 +133,52 @@ func (s *session) onOutlined(id uint64, f func(*outlined) (func() (prepared, err
 		return wire.Errorf("more than %d questions about large files at once", wire.MaxProbes)
 	}
 	o.tasks++
+	o.sending++
 	s.desk.add(func() error {
 		send, err := prepare()
-		s.prepared(o) // before the receiver can know
-		if err != nil {
-			return s.outlineFailed(o, err)
+		s.prepared(o, err) // before the receiver can know
+		if err == nil {
+			if err := send(); err != nil {
+				return err
+			}
 		}
-		return send()
+		return s.sentOutlined(o)
 	})
 	return nil
 }
 
-// prepared notes that a task on o is done.
-func (s *session) prepared(o *outlined) {
+// prepared notes that a task on o is done, or why it is not.
+func (s *session) prepared(o *outlined, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.probing--
 	o.tasks--
-	o.closeLocked()
+	if err != nil && o.err == nil {
+		o.err, o.over = err, true
+	}
+	s.closeLocked(o)
 }
 
 // closeLocked closes the file once nobody needs it any more.
-func (o *outlined) closeLocked() {
-	if o.over && o.tasks == 0 && o.ready && !o.closed {
-		o.closed = true
+func (s *session) closeLocked(o *outlined) {
+	if o.over && o.tasks == 0 && o.file != nil {
 		o.file.Close()
+		o.file, o.outline = nil, nil
 	}
+}
+
+// sentOutlined notes that an answer about o is sent. After the last one a file
+// that has failed is answered: what was under way must not come after that.
+func (s *session) sentOutlined(o *outlined) error {
+	s.mu.Lock()
+	o.sending--
+	err := o.err
+	last := o.sending == 0 && err != nil
+	s.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return s.outlineFailed(o, err)
 }
 
 // sendOutline opens a large file, and tells of its outline.
@@ -153,41 +188,40 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 	s.outlines[j.id] = o
 	s.mu.Unlock()
 	f, err := s.open(j)
+	var outline *delta.Outline
 	if err == nil {
-		o.file = f
-		o.outline, err = f.Outline(uint8(j.sig.Block), func(int) error { return context.Cause(ctx) })
+		outline, err = f.Outline(j.scale, func(n int) error {
+			s.Counters.Compared.Add(int64(n))
+			return context.Cause(ctx)
+		})
 		if err != nil {
-			defer f.Close()
+			f.Close()
 		}
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			f.Close()
 		}
+		return context.Cause(ctx)
+	case err != nil:
+		s.mu.Lock()
+		o.over = true
+		s.mu.Unlock()
 		return s.outlineFailed(o, err)
 	}
+	top := wire.Outline{ID: j.id, Top: true, Meta: f.Meta, Level: outline.Top(), Groups: []delta.Members{{Nodes: outline.Level(outline.Top())}}}
 	s.mu.Lock()
-	o.ready = true
+	o.file, o.outline = f, outline
 	s.mu.Unlock()
-	top := o.outline.Top()
-	return s.tell(wire.EncodeOutline(&wire.Outline{
-		ID: j.id, Top: true, Meta: f.Meta, Level: top,
-		Groups: []delta.Members{{Nodes: o.outline.Level(top)}},
-	}))
+	return s.tell(wire.EncodeOutline(&top))
 }
 
-// outlineFailed answers for a file that can not be read, or whole where it
-// changes while it is read.
+// outlineFailed answers for a file that can not be read, or sends it whole where
+// it changes while it is read. Nothing else is said of it any more.
 func (s *session) outlineFailed(o *outlined, err error) error {
-	s.mu.Lock()
-	answered := o.over
-	o.over = true
-	o.closeLocked()
-	s.mu.Unlock()
-	switch {
-	case answered:
-		return nil
-	case !errors.Is(err, supply.ErrChanged):
+	s.outlineOver()
+	if !errors.Is(err, supply.ErrChanged) {
 		s.failed(&o.job, err)
 		return nil
 	}
@@ -197,25 +231,36 @@ func (s *session) outlineFailed(o *outlined, err error) error {
 	return s.startLarge(o.job, 2)
 }
 
-func (s *session) groups(o *outlined, p *wire.Probe) prepared {
+// outlineOver notes that one file less is open, before the receiver can know.
+func (s *session) outlineOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outlining--
+}
+
+func (s *session) groups(o *outlined, outline *delta.Outline, p *wire.Probe) prepared {
 	answer := &wire.Outline{ID: o.id, Level: p.Level - 1}
 	for _, n := range p.Numbers {
-		answer.Groups = append(answer.Groups, o.outline.Members(p.Level, n))
+		answer.Groups = append(answer.Groups, outline.Members(p.Level, n))
 	}
 	return func() error { return s.tell(wire.EncodeOutline(answer)) }
 }
 
 // fragment returns the delta of a fragment of a large file.
-func (s *session) fragment(o *outlined, wanted *wire.Signed) (prepared, error) {
+func (s *session) fragment(id uint64, f *supply.File, wanted *wire.Signed) (prepared, error) {
 	began := time.Now()
 	buf := wire.NewBuffer(wire.MaxMessage)
 	defer buf.Free()
 	content := buf.Extend(int(wanted.Length))
-	if err := o.file.ReadAt(content, wanted.Off); err != nil {
+	if err := f.ReadAt(content, wanted.Off); err != nil {
 		return nil, err
 	}
+	if err := f.Unchanged(); err != nil {
+		return nil, err
+	}
+	s.Counters.Compared.Add(wanted.Length)
 	m := wire.NewDeltas()
-	if !m.Add(&wire.Delta{ID: o.id, Off: wanted.Off, Ops: s.encode(&wanted.Signature, content)}) {
+	if !m.Add(&wire.Delta{ID: id, Off: wanted.Off, Ops: s.encode(&wanted.Signature, content)}) {
 		panic("sender: the delta of a fragment is too long")
 	}
 	return func() error { return s.send(m.Finish(), began) }, nil
@@ -226,15 +271,16 @@ func (s *session) encode(sig *delta.Signature, content []byte) []byte {
 }
 
 // endOutlined ends a file that the receiver has got.
-func (s *session) endOutlined(o *outlined) (prepared, error) {
-	if err := o.file.Unchanged(); err != nil {
+func (s *session) endOutlined(o *outlined, f *supply.File) (prepared, error) {
+	if err := f.Unchanged(); err != nil {
 		return nil, err
 	}
+	m := f.Meta
 	s.mu.Lock()
 	o.over = true
 	s.mu.Unlock()
 	return func() error {
-		m := o.file.Meta
+		s.outlineOver()
 		s.Counters.Bytes.Add(m.Size)
 		s.sent(&o.job, m)
 		s.desk.answered(1)
@@ -314,13 +360,10 @@ func (s *session) delta(j *job, buf *wire.Buffer) (*wire.Delta, error) {
 	return d, err
 }
 
-// wantOutline is what is wanted of a file that a Probe opens.
-const wantOutline wire.Wanted = 3
-
 // closeOutlines closes what a session that ended early has left open.
 func (s *session) closeOutlines() {
 	for _, o := range s.outlines {
-		if o.ready && !o.closed {
+		if o.file != nil {
 			o.file.Close()
 		}
 	}

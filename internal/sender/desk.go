@@ -12,12 +12,23 @@ import (
 // job is a file that is wanted.
 type job struct {
 	id    uint64
-	what  wire.Wanted
+	how   way
 	dir   *tree.Dir
 	entry *tree.Entry
 	size  int64            // as described: entry may change while it is sent
-	sig   *delta.Signature // of what the receiver has of it, or nil
+	sig   *delta.Signature // byDelta: of what the receiver has of it
+	scale uint8            // byOutline: at which it is cut
 }
+
+// way is how a file is answered.
+type way uint8
+
+const (
+	byContent way = iota // whole
+	byDigest             // by the digest of its content
+	byDelta              // as what differs from what a signature is of
+	byOutline            // by its outline first
+)
 
 const (
 	// packed is the size of the largest file that shares a message with
@@ -94,11 +105,11 @@ func (d *desk) put(jobs []job) int {
 	defer d.mu.Unlock()
 	for _, j := range jobs {
 		switch {
-		case j.what == wire.WantDigest:
+		case j.how == byDigest:
 			d.sums = append(d.sums, j)
-		case j.what == wantOutline:
+		case j.how == byOutline:
 			d.outlines = append(d.outlines, j)
-		case j.sig != nil:
+		case j.how == byDelta:
 			d.deltas = append(d.deltas, j)
 		case j.size > packed:
 			d.big = append(d.big, j)

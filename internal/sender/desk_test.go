@@ -9,7 +9,7 @@ import (
 )
 
 func jobOf(size int64) job {
-	return job{what: wire.WantContent, entry: &tree.Entry{Type: tree.File, Size: size}, size: size}
+	return job{entry: &tree.Entry{Type: tree.File, Size: size}, size: size}
 }
 
 // Messages of small files get full, beginning with a short one; chunks of files
@@ -25,7 +25,7 @@ func TestDeskOrder(t *testing.T) {
 		}
 	}
 	digest := jobOf(5)
-	digest.what = wire.WantDigest
+	digest.how = byDigest
 	d.put(append([]job{digest}, jobs...))
 
 	batch := func() int {

@@ -110,11 +110,12 @@ func (g *governor) compresses() bool {
 }
 
 // next says what to do with the next message: compress it, or compress a
-// prefix of it to see what comes of that, and send it plainly.
-func (g *governor) next() (compress, try bool) {
+// prefix of it to see what comes of that, and send it plainly. Plain is how many
+// bytes it has.
+func (g *governor) next(plain int64) (compress, try bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if try = !g.on && g.trials > 0; try {
+	if try = !g.on && g.trials > 0 && plain >= telling; try {
 		g.trials--
 	}
 	return g.on, try

@@ -50,7 +50,7 @@ func (p *pipeline) send(compress, try bool) sample {
 
 func (p pipeline) run(g *governor, megabytes int) (ns float64, squeezed int64) {
 	for range megabytes {
-		on, try := g.next()
+		on, try := g.next(mega)
 		g.sent(on, p.send(on, try))
 	}
 	return max(p.now, p.free), p.squeezed
@@ -106,7 +106,7 @@ func TestGovernorNotices(t *testing.T) {
 	p := pipeline{rest: 0.4, cost: 4.2, ratio: 0.2, link: 0.6, buffer: 1e6}
 	send := func(megabytes int) {
 		for range megabytes {
-			on, try := g.next()
+			on, try := g.next(mega)
 			g.sent(on, p.send(on, try))
 		}
 	}
@@ -137,7 +137,7 @@ func TestGovernorNoticesContent(t *testing.T) {
 			}
 			p.cost, p.ratio = 4.2, 0.2
 		}
-		on, try := g.next()
+		on, try := g.next(mega)
 		g.sent(on, p.send(on, try))
 	}
 	if !g.compresses() {

@@ -145,12 +145,12 @@ type session struct {
 	asking int        // questions that are not answered
 	opened map[*large]bool
 	index  *tree.Index
-	wanted [2]tree.Set // numbers of which content, or digest, was asked for
-	deltas tree.Set    // numbers of which a delta was
+	wanted [3]tree.Set // numbers of which content was asked for, a digest, or a delta
 
-	outlines map[uint64]*outlined // files opened by Probe, also those that are over
-	probing  int                  // questions about them that are not answered
-	sums     int                  // bytes of signatures of files whose deltas are to be sent
+	outlines  map[uint64]*outlined // files opened by Probe, also those that are over
+	outlining int                  // of them those that are not over
+	probing   int                  // questions about them that are not answered
+	sums      int                  // bytes of signatures of files whose deltas are to be sent
 
 	// maxIndex bounds the numbers: a receiver that asks for everything
 	// twice is broken. Set before the first answer.

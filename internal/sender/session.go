@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"syscall"
 
-	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
@@ -47,7 +46,10 @@ func (s *session) handle(message []byte) error {
 		if err != nil {
 			return err
 		}
-		return s.want(what, ids, nil)
+		if what == wire.WantDigest {
+			return s.want(byDigest, ids, job{})
+		}
+		return s.want(byContent, ids, job{})
 	case wire.TypeSignature:
 		return s.signatures(body)
 	case wire.TypeProbe:
@@ -126,15 +128,15 @@ func (s *session) number(d *tree.Dir, at, n int) uint64 {
 	return first
 }
 
-// want takes in that files are wanted; sig is of what the receiver has of them,
-// or nil.
-func (s *session) want(what wire.Wanted, ids []uint64, sig *delta.Signature) error {
+// want takes in that files are wanted in some way; like has what else there is
+// to know of all of them.
+func (s *session) want(how way, ids []uint64, like job) error {
 	// What is being described must not change, as a file may that is sent.
 	if s.streams() || !s.described() || s.asked(0) > 0 {
 		return wire.Errorf("a want that is out of phase")
 	}
 	s.wanting = true
-	jobs, err := s.jobs(what, ids, sig)
+	jobs, err := s.jobs(how, ids, like)
 	if err != nil {
 		return err
 	}
@@ -144,12 +146,16 @@ func (s *session) want(what wire.Wanted, ids []uint64, sig *delta.Signature) err
 	return nil
 }
 
-func (s *session) jobs(what wire.Wanted, ids []uint64, sig *delta.Signature) ([]job, error) {
+func (s *session) jobs(how way, ids []uint64, like job) ([]job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := &s.deltas
-	if sig == nil {
-		asked = &s.wanted[what-1]
+	content, digests, deltas := &s.wanted[0], &s.wanted[1], &s.wanted[2]
+	asked := content
+	switch how {
+	case byDigest:
+		asked = digests
+	case byDelta, byOutline:
+		asked = deltas
 	}
 	jobs := make([]job, len(ids))
 	for i, id := range ids {
@@ -160,9 +166,9 @@ func (s *session) jobs(what wire.Wanted, ids []uint64, sig *delta.Signature) ([]
 		if !asked.Add(id) {
 			return nil, wire.Errorf("entry %d is wanted twice", id)
 		}
-		jobs[i] = job{id, what, dir, e, e.Size, sig}
+		jobs[i] = job{id, how, dir, e, e.Size, like.sig, like.scale}
 		// Content may be wanted after a delta that led to nothing.
-		if what != wire.WantDigest && !(sig == nil && s.deltas.Has(id)) {
+		if how != byDigest && !(how == byContent && deltas.Has(id)) {
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
 		}

@@ -97,7 +97,7 @@ func (s *session) describeOne(d *describer, dir *tree.Dir, numbers map[*tree.Dir
 		e := &dir.Entries[i]
 		switch {
 		case e.Type == tree.File:
-			jobs = append(jobs, job{id: first + uint64(i), what: wire.WantContent, dir: dir, entry: e, size: e.Size})
+			jobs = append(jobs, job{id: first + uint64(i), dir: dir, entry: e, size: e.Size})
 		case e.Dir != nil:
 			numbers[e.Dir] = first + uint64(i)
 		}

@@ -159,9 +159,9 @@ func (l *Large) Seal(e wire.End) (dirfs.Info, error) {
 	return l.area.seal(l.f, l.in, l.name, e.Meta)
 }
 
-// Rebuilt gives a file that was made with File, and verified, its metadata and
+// Remade gives a file that was made with File, and verified, its metadata and
 // closes it. Nobody may be writing.
-func (l *Large) Rebuilt(m wire.Meta) (dirfs.Info, error) {
+func (l *Large) Remade(m wire.Meta) (dirfs.Info, error) {
 	return l.area.seal(l.f, l.in, l.name, m)
 }
 

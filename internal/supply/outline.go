@@ -16,10 +16,10 @@ const span = 4 << 20
 // Outline returns what the file's content consists of, in segments at the given
 // scale. It calls progress with the bytes read, until that returns an error.
 func (f *File) Outline(scale uint8, progress func(int) error) (*delta.Outline, error) {
-	o := outliner{cutter: delta.NewCutter(scale)}
-	reading, digesting := make([]byte, 0, span+digest.ChunkSize), make([]byte, span+digest.ChunkSize)
-	var working sync.WaitGroup
-	defer working.Wait()
+	o := outliner{cutter: delta.NewCutter(scale), h: digest.NewHasher()}
+	size := int(min(span, f.Meta.Size)) + digest.ChunkSize
+	reading, digesting := make([]byte, 0, size), make([]byte, size)
+	defer o.working.Wait()
 	for off := int64(0); off < f.Meta.Size; {
 		have := len(reading)
 		n := int(min(span, f.Meta.Size-off))
@@ -29,32 +29,36 @@ func (f *File) Outline(scale uint8, progress func(int) error) (*delta.Outline, e
 		}
 		off += int64(n)
 		blocks, rest := o.cut(reading, have, off == f.Meta.Size)
-		working.Wait() // so that the other buffer is free
-		o.take(blocks, &working)
+		o.fold() // so that the other buffer is free
+		o.digest(blocks)
 		reading, digesting = append(digesting[:0], rest...), reading
 		if err := progress(n); err != nil {
 			return nil, err
 		}
 	}
-	working.Wait()
+	o.fold()
 	if err := f.Unchanged(); err != nil {
 		return nil, err
 	}
-	return delta.NewOutline(o.segments()), nil
+	return delta.NewOutline(o.segments), nil
 }
 
-// outliner puts an outline together. Chunks are digested in blocks of
+// outliner puts an outline together. Segments are digested in blocks of
 // digest.ChunkSize, as content is everywhere.
 type outliner struct {
 	cutter *delta.Cutter
 	block  int // bytes of the block that is not complete
-	digest []*[]block
+
+	working  sync.WaitGroup
+	blocks   []block        // that are being digested
+	h        *digest.Hasher // over the blocks of the segment that is not complete
+	length   int64          // of these blocks
+	segments []delta.Node
 }
 
 // block is a part of a segment that is digested by itself.
 type block struct {
-	content []byte // until it is digested
-	length  int
+	content []byte
 	ends    bool // the segment ends with it
 	sum     digest.Digest
 }
@@ -66,44 +70,41 @@ func (o *outliner) cut(b []byte, before int, last bool) (blocks []block, rest []
 		n, ends := o.cutter.Cut(b[at:min(len(b), at+digest.ChunkSize-o.block)])
 		at += n
 		o.block += n
-		if ends || o.block == digest.ChunkSize || last && at == len(b) {
-			blocks = append(blocks, block{content: b[at-o.block : at], length: o.block, ends: ends || last && at == len(b)})
+		ends = ends || last && at == len(b)
+		if ends || o.block == digest.ChunkSize {
+			blocks = append(blocks, block{content: b[at-o.block : at], ends: ends})
 			o.block = 0
 		}
 	}
 	return blocks, b[len(b)-o.block:]
 }
 
-// take has blocks digested by as many workers as there are processors.
-func (o *outliner) take(blocks []block, working *sync.WaitGroup) {
-	o.digest = append(o.digest, &blocks)
+// digest has blocks digested by as many workers as there are processors.
+func (o *outliner) digest(blocks []block) {
+	o.blocks = blocks
 	workers := min(runtime.GOMAXPROCS(0), len(blocks))
 	for w := range workers {
-		working.Go(func() {
+		o.working.Go(func() {
 			for i := w; i < len(blocks); i += workers {
 				blocks[i].sum = digest.Sum(blocks[i].content)
-				blocks[i].content = nil
 			}
 		})
 	}
 }
 
-// segments returns the segments, once all blocks are digested.
-func (o *outliner) segments() (segments []delta.Node) {
-	h := digest.NewHasher()
-	length := int64(0)
-	for _, blocks := range o.digest {
-		for i := range *blocks {
-			b := &(*blocks)[i]
-			h.Write(b.sum[:])
-			if length += int64(b.length); b.ends {
-				segments = append(segments, delta.Node{Digest: h.Sum(), Length: length})
-				h.Reset()
-				length = 0
-			}
+// fold makes segments of the blocks once they are digested.
+func (o *outliner) fold() {
+	o.working.Wait()
+	for i := range o.blocks {
+		b := &o.blocks[i]
+		o.h.Write(b.sum[:])
+		if o.length += int64(len(b.content)); b.ends {
+			o.segments = append(o.segments, delta.Node{Digest: o.h.Sum(), Length: o.length})
+			o.h.Reset()
+			o.length = 0
 		}
 	}
-	return segments
+	o.blocks = nil
 }
 
 // ReadAt fills b from off on; the end of the file before that is ErrChanged.

@@ -10,7 +10,7 @@ import (
 const (
 	// MaxFragment is the length in bytes of the longest piece of a large file that
 	// is asked for with a signature: its delta fits into a message in any case.
-	MaxFragment = 960 << 10
+	MaxFragment = delta.MaxFragment
 	// MaxOutlines is how many files a receiver may ask about by Probe at once,
 	// and MaxProbes how many Probes and pieces it may have unanswered.
 	MaxOutlines = 8
@@ -262,6 +262,9 @@ func DecodeProbe(body []byte) (*Probe, error) {
 		}
 		for before := -1; ; {
 			before += 1 + int(r.atMost(maxNodes, "no such group"))
+			if before > maxNodes {
+				r.fail("no such group")
+			}
 			p.Numbers = append(p.Numbers, before)
 			if len(p.Numbers) > MaxGroups {
 				r.fail("too many groups")
@@ -278,7 +281,7 @@ func DecodeProbe(body []byte) (*Probe, error) {
 }
 
 // maxNodes bounds the number of a node in its level.
-const maxNodes = 1 << 31
+const maxNodes = 1 << 24
 
 // Outline tells of the outline of a large file: its top, or what is in groups.
 type Outline struct {

@@ -88,7 +88,7 @@
 // uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
 // form; name is uvarint length and bytes; a digest is 32 bytes, a checksum 16
 // (see package digest). Every body has exactly one encoding before it is
-// compressed.
+// compressed, but for the operations of a delta.
 //
 //	Ask      one or more of
 //	           uvarint directory id, name from, name to, uvarint budget
