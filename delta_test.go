@@ -7,9 +7,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/linksim"
 )
 
@@ -134,5 +137,119 @@ func TestChangedTrees(t *testing.T) {
 		if want, got := read(t, from), read(t, to); !maps.Equal(want, got) {
 			t.Fatalf("round %d: the directories differ", round)
 		}
+	}
+}
+
+// nth calls do ahead of the n-th call of one kind on a file of that name, or of
+// any where that is "". A test in which it never came to that fails.
+func nth(t *testing.T, op, name string, n int64, do func() error) func(dirfs.Call) error {
+	var calls atomic.Int64
+	t.Cleanup(func() {
+		if calls.Load() < n {
+			t.Errorf("%s of %q only %d times, want %d", op, name, calls.Load(), n)
+		}
+	})
+	return func(c dirfs.Call) error {
+		if c.Op == op && (name == "" || c.Name == name) && calls.Add(1) == n {
+			return do()
+		}
+		return nil
+	}
+}
+
+// TestLargeFileMeanwhile has a large file change, or fail, on either side at the
+// worst moment while it is made of the old one: the session goes on.
+func TestLargeFileMeanwhile(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	old := noise(r, 12<<20)
+	content := splice(splice(old, 9<<20, 0, []byte("inserted")), 3<<20, 100, nil)
+	outline := int64(3) // reads that an outline of it takes
+	none := func(dirfs.Call) error { return nil }
+	scribble := func(path string) func() error {
+		return func() error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt([]byte("changed in place"), 5<<20)
+			return err
+		}
+	}
+	fails := func(err error) func() error { return func() error { return err } }
+	for _, c := range []struct {
+		name                string
+		source, destination func(t *testing.T, from, to string) func(dirfs.Call) error
+		sent, received      Code
+	}{
+		{name: "the new file changes while it is outlined", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", 2, scribble(filepath.Join(from, "large")))
+		}},
+		{name: "the new file changes while fragments are sent", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", outline+1, scribble(filepath.Join(from, "large")))
+		}},
+		{name: "the new file is cut short while fragments are sent", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", outline+1, func() error { return os.Truncate(filepath.Join(from, "large"), 1<<20) })
+		}},
+		{name: "the new file can not be outlined", sent: Partial, received: Partial, source: func(t *testing.T, _, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", 2, fails(syscall.EIO))
+		}},
+		{name: "a fragment can not be read", sent: Partial, received: Partial, source: func(t *testing.T, _, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", outline+1, fails(syscall.EIO))
+		}},
+		{name: "the old file changes while it is copied", destination: func(t *testing.T, _, to string) func(dirfs.Call) error {
+			return nth(t, "File.CopyFrom", "", 1, scribble(filepath.Join(to, "large")))
+		}},
+		{name: "the old file can not be read", destination: func(t *testing.T, _, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", 1, fails(syscall.EIO))
+		}},
+		{name: "the old file can not be read again", destination: func(t *testing.T, _, _ string) func(dirfs.Call) error {
+			return nth(t, "File.ReadAt", "large", outline+1, fails(syscall.EIO))
+		}},
+		{name: "the disk is full", sent: Disk, received: Disk, destination: func(t *testing.T, _, _ string) func(dirfs.Call) error {
+			return func(c dirfs.Call) error {
+				if c.Op == "File.CopyFrom" {
+					return syscall.ENOSPC
+				}
+				return nil
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			grow(t, from, "other=x")
+			grow(t, to, "gone=y")
+			for path, b := range map[string][]byte{from: content, to: old} {
+				if err := os.WriteFile(filepath.Join(path, "large"), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			source, destination := none, none
+			if c.source != nil {
+				source = c.source(t, from, to)
+			}
+			if c.destination != nil {
+				destination = c.destination(t, from, to)
+			}
+			sent, received := mirrorInjected(t, from, to, source, destination)
+			if CodeOf(sent) != c.sent && sent != nil || CodeOf(received) != c.received && received != nil {
+				t.Fatalf("sender: %v, receiver: %v", sent, received)
+			}
+			want, err := os.ReadFile(filepath.Join(from, "large"))
+			if c.sent != OK {
+				want = old
+			}
+			got, rerr := os.ReadFile(filepath.Join(to, "large"))
+			if err != nil || rerr != nil || !bytes.Equal(want, got) {
+				t.Errorf("the large file is not what it should be, %v, %v", err, rerr)
+			}
+			if _, err := os.Stat(filepath.Join(to, "gone")); (err == nil) != (c.sent != OK) {
+				t.Errorf("what the source does not have: %v", err)
+			}
+			if _, err := os.Stat(filepath.Join(to, "other")); err != nil && c.sent != Disk {
+				t.Error(err)
+			}
+		})
 	}
 }

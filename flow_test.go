@@ -39,8 +39,9 @@ func (p *pace) before(c dirfs.Call) error {
 	return nil
 }
 
-// mirrorPaced mirrors over a real socket, with either disk slowed down.
-func mirrorPaced(t *testing.T, from, to string, source, destination *pace) {
+// mirrorInjected mirrors over a real socket, with calls ahead of those on
+// either disk.
+func mirrorInjected(t *testing.T, from, to string, source, destination func(dirfs.Call) error) (sent, received error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -49,31 +50,39 @@ func mirrorPaced(t *testing.T, from, to string, source, destination *pace) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	s.root = dirfs.Inject(s.root, source.before)
+	s.root = dirfs.Inject(s.root, source)
 	path, err := (&Receiver{Dir: to}).prepare()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &taker{Receiver: Receiver{Dir: to, NoFsync: true}}
+	r := &taker{Receiver: Receiver{Dir: to, NoFsync: true}, path: path}
 	r.Options = r.withDefaults(2)
 	if r.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	r.root = dirfs.Inject(r.root, destination.before)
+	r.root = dirfs.Inject(r.root, destination)
 	if err := r.enter(path); err != nil {
 		t.Fatal(err)
 	}
-	urls, received := make(chan string, 1), make(chan error, 1)
+	urls, done := make(chan string, 1), make(chan error, 1)
 	go func() {
 		result, err := listen(ctx, r, ListenOptions{OnListening: func(a net.Addr) { urls <- "ws://" + a.String() }})
 		_, err = closing(r, result, err)
-		received <- err
+		done <- err
 	}()
-	if _, err := dial(ctx, s, <-urls, DialOptions{}); err != nil {
-		t.Errorf("sender: %v", err)
+	_, sent = dial(ctx, s, <-urls, DialOptions{})
+	return sent, <-done
+}
+
+// mirrorPaced mirrors with either disk slowed down.
+func mirrorPaced(t *testing.T, from, to string, source, destination *pace) {
+	t.Helper()
+	sent, received := mirrorInjected(t, from, to, source.before, destination.before)
+	if sent != nil {
+		t.Errorf("sender: %v", sent)
 	}
-	if err := <-received; err != nil {
-		t.Errorf("receiver: %v", err)
+	if received != nil {
+		t.Errorf("receiver: %v", received)
 	}
 }
 
