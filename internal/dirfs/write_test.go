@@ -3,6 +3,7 @@
 package dirfs_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -286,6 +287,32 @@ func TestHoles(t *testing.T) {
 		must(f.ReadAt(b, 5<<20))(p)
 		if string(b) != "x\x00" {
 			p.Errorf("reads %q", b)
+		}
+	})
+}
+
+// CopyFrom copies any range, on disks and in memory, and says where there is
+// none.
+func TestCopyFrom(t *testing.T) {
+	everywhere(t, func(p *place) {
+		content := make([]byte, 300_000)
+		for i := range content {
+			content[i] = byte(i * i >> 8)
+		}
+		src := must(p.Create("src", 0o600))(p)
+		defer src.Close()
+		must(src.WriteAt(content, 0))(p)
+		dst := must(p.Create("dst", 0o600))(p)
+		defer dst.Close()
+		ok(p, dst.CopyFrom(src, 1000, 7, 250_001))
+		got := make([]byte, 250_001)
+		must(dst.ReadAt(got, 7))(p)
+		if !bytes.Equal(got, content[1000:251_001]) {
+			p.Error("what was copied differs")
+		}
+		ok(p, dst.CopyFrom(src, 300_000, 0, 0))
+		if err := dst.CopyFrom(src, 299_000, 0, 2000); !errors.Is(err, io.ErrUnexpectedEOF) {
+			p.Errorf("beyond the end: %v", err)
 		}
 	})
 }
