@@ -3,7 +3,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -108,4 +111,72 @@ func goSource(dir string) error {
 // changeOne changes one file, each time to something else.
 func changeOne(dir string, n int) error {
 	return put(filepath.Join(dir, "d00/e00/f0/file-0.c"), fmt.Appendf(nil, "change %d", n), time.Unix(1_700_000_000+int64(n), 0))
+}
+
+// insertByte inserts a byte in the middle of the large file.
+func insertByte(dir string, n int) error {
+	path := filepath.Join(dir, "large")
+	old, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	next, err := os.Create(path + ".new")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(next, io.MultiReader(io.LimitReader(old, 1<<29), strings.NewReader(string(rune('a'+n%26))), old))
+	return errors.Join(err, next.Close(), os.Rename(path+".new", path))
+}
+
+// inLarge calls f with the large file, for writing.
+func inLarge(dir string, f func(*os.File) error) error {
+	large, err := os.OpenFile(filepath.Join(dir, "large"), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(large), large.Close())
+}
+
+// scatter changes a thousand bytes of the large file.
+func scatter(dir string, n int) error {
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
+	return inLarge(dir, func(f *os.File) error {
+		for range 1000 {
+			if _, err := f.WriteAt([]byte{byte(r.Uint32())}, r.Int64N(1<<30)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// appendLines appends a thousand lines to the large file.
+func appendLines(dir string, n int) error {
+	return inLarge(dir, func(f *os.File) error {
+		_, err := f.Seek(0, io.SeekEnd)
+		if err == nil {
+			_, err = f.Write(words(rand.New(rand.NewPCG(seed, uint64(n))), 10_000))
+		}
+		return err
+	})
+}
+
+// editMany appends a line to every hundredth file.
+func editMany(dir string, n int) error {
+	i := 0
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if i++; i%100 != 0 {
+			return nil
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(f, "a line more, %d\n", n)
+		return errors.Join(err, f.Close())
+	})
 }

@@ -50,6 +50,9 @@ func run(runs int, only, dir, disk, out string, long bool) error {
 		return err
 	}
 	defer os.RemoveAll(work)
+	if err := os.Setenv("XDG_STATE_HOME", filepath.Join(work, "state")); err != nil { // what is known of contents
+		return err
+	}
 	onDisk, err := os.MkdirTemp(disk, "sync-directory-bench")
 	if err != nil {
 		return err

@@ -70,6 +70,14 @@ func flushed() tool {
 	}}
 }
 
+// uncached compares by content without what earlier runs have learnt.
+func uncached() tool {
+	return tool{"sync-directory --checksum --no-cache", func(b *bench, from, to string, link *linksim.Link) (s sample, err error) {
+		err = b.ours(from, to, link, &s, []string{"--checksum", "--no-cache"}, []string{"--no-cache"})
+		return s, err
+	}}
+}
+
 func (b *bench) ours(from, to string, link *linksim.Link, s *sample, sender, receiver []string) error {
 	port, err := freePort()
 	if err != nil {
