@@ -6,7 +6,9 @@
 // digest is known by device, inode, size, mtime and ctime. It is kept only
 // where both times are so far in the past, by the clock of the run, that a later
 // change must give the file another ctime; a clock that was set back, or a file
-// from the future, keeps nothing.
+// from the future, keeps nothing. (What no ctime tells it does not know either:
+// stores through a mapping of the file into memory, after the first one.) It is
+// read and written in a directory that nobody else can write to.
 package cache
 
 import (
@@ -16,10 +18,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,7 +62,6 @@ type Cache struct {
 	path    string
 	root    []byte // path of the root, part of the head
 	records []byte // of earlier runs
-	now     func() time.Time
 
 	mu    sync.Mutex // guards the rest
 	used  []bool     // which of records were found
@@ -74,8 +77,8 @@ type record struct {
 // kept in dir.
 func Open(dir, root string) *Cache {
 	name := digest.Sum([]byte(root))
-	c := &Cache{path: filepath.Join(dir, hex.EncodeToString(name[:16])), root: []byte(root), now: time.Now}
-	if b, err := os.ReadFile(c.path); err == nil {
+	c := &Cache{path: filepath.Join(dir, hex.EncodeToString(name[:16])), root: []byte(root)}
+	if b, err := readPrivate(c.path); err == nil {
 		c.records = c.check(b)
 	}
 	c.used = make([]bool, len(c.records)/recordSize)
@@ -136,13 +139,13 @@ func (c *Cache) key(i int) Key {
 	return Key{number(b), number(b[8:]), int64(number(b[16:])), at(b[24:]), at(b[36:])}
 }
 
-// Add keeps the digest of the content with a key, which was read now, if it may
-// be kept.
-func (c *Cache) Add(k Key, d digest.Digest) {
+// Add keeps the digest of the content with a key, of which the reading began
+// then, if it may be kept.
+func (c *Cache) Add(k Key, d digest.Digest, began time.Time) {
 	if c == nil {
 		return
 	}
-	limit := c.now().Add(-settled)
+	limit := began.Add(-settled)
 	for _, t := range []tree.Time{k.MTime, k.CTime} {
 		if !time.Unix(t.Sec, int64(t.Nsec)).Before(limit) {
 			return
@@ -198,7 +201,10 @@ func replace(path string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err := private(filepath.Dir(path)); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), temporary)
 	if err != nil {
 		return err
 	}
@@ -236,12 +242,28 @@ func Clear(dir string) (n int, err error) {
 
 // isOurs reports whether a file begins as a cache does.
 func isOurs(path string) bool {
-	f, err := os.Open(path)
+	f, err := openPrivate(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	b := make([]byte, len(magic))
-	n, _ := f.Read(b)
-	return string(b[:n]) == magic
+	n, _ := io.ReadFull(f, b)
+	return string(b[:n]) == magic || n == 0 && strings.HasPrefix(filepath.Base(path), temporary)
+}
+
+// temporary is how the names of files begin that are not complete yet.
+const temporary = ".new-"
+
+// readPrivate reads a file that nobody else can have written.
+func readPrivate(path string) ([]byte, error) {
+	if err := private(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	f, err := openPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }

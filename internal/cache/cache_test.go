@@ -24,7 +24,7 @@ func filled(t *testing.T, n int) string {
 	dir := t.TempDir()
 	c := Open(dir, "/root")
 	for i := n; i >= 1; i-- {
-		c.Add(key(uint64(i)), sum(byte(i)))
+		c.Add(key(uint64(i)), sum(byte(i)), time.Now())
 	}
 	if err := c.Save(true); err != nil {
 		t.Fatal(err)
@@ -77,9 +77,8 @@ func TestSettled(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		one := Open(dir, "/root")
-		one.now = func() time.Time { return now }
 		k := Key{Dev: 1, Ino: 1, MTime: tree.Time{Sec: c.mtime}, CTime: tree.Time{Sec: c.ctime}}
-		one.Add(k, sum(1))
+		one.Add(k, sum(1), now)
 		if err := one.Save(true); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +108,7 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("%s at %d: still knows inode %d", what, at, i+1)
 			}
 		}
-		d.Add(key(9), sum(9))
+		d.Add(key(9), sum(9), time.Now())
 		if err := d.Save(true); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +135,7 @@ func TestSave(t *testing.T) {
 		c.Find(key(2))
 		changed := key(3)
 		changed.CTime.Sec++
-		c.Add(changed, sum(30))
+		c.Add(changed, sum(30), time.Now())
 		if err := c.Save(all); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +163,7 @@ func TestTwoProcesses(t *testing.T) {
 		wg.Go(func() {
 			c := Open(dir, "/root")
 			for j := range 1000 {
-				c.Add(key(uint64(i*1000+j+1)), sum(byte(i)))
+				c.Add(key(uint64(i*1000+j+1)), sum(byte(i)), time.Now())
 			}
 			if err := c.Save(true); err != nil {
 				t.Error(err)
@@ -198,5 +197,46 @@ func TestClear(t *testing.T) {
 	}
 	if n, err := Clear(filepath.Join(dir, "none")); n != 0 || err != nil {
 		t.Errorf("nothing there: %d, %v", n, err)
+	}
+}
+
+// TestPrivate trusts and touches nothing that somebody else could have written.
+func TestPrivate(t *testing.T) {
+	dir := filled(t, 1)
+	c := Open(dir, "/root")
+	known := func() bool {
+		_, ok := Open(dir, "/root").Find(key(1))
+		return ok
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	c.Add(key(2), sum(2), time.Now())
+	if known() || c.Save(false) == nil {
+		t.Error("a directory that all may write to is trusted")
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !known() {
+		t.Error("a private one is not")
+	}
+	if err := os.Chmod(c.path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if known() {
+		t.Error("a file that all may write to is trusted")
+	}
+	if err := os.Chmod(c.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(c.path, c.path+"x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(c.path+"x", c.path); err != nil {
+		t.Fatal(err)
+	}
+	if known() {
+		t.Error("a link is followed")
 	}
 }

@@ -8,8 +8,10 @@ package contents
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/cache"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -34,9 +36,9 @@ func Known(c *cache.Cache) func(dirfs.Info) string {
 const batch = 64
 
 // Fill digests the content of all files below root whose content is not known,
-// by so many workers, and adds what it read to the cache. It fails only when it
-// is stopped. Read counts the bytes.
-func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers int, c *cache.Cache, read *atomic.Int64) error {
+// by so many workers, and keeps in the cache what it read, also when it is
+// stopped, which is its only failure. Read counts the bytes.
+func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers int, c *cache.Cache, read *atomic.Int64, log *slog.Logger) error {
 	jobs := make(chan job, 2*workers)
 	var wg sync.WaitGroup
 	for range max(1, workers) {
@@ -46,9 +48,23 @@ func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers i
 			}
 		})
 	}
+	all := hand(ctx, root, jobs)
+	close(jobs)
+	wg.Wait()
+	if err := c.Save(all && ctx.Err() == nil); err != nil {
+		log.Debug("what is known of contents was not kept", "cause", err.Error())
+	}
+	return context.Cause(ctx)
+}
+
+// hand hands out what is to be digested, and reports whether all directories
+// could be looked into.
+func hand(ctx context.Context, root *tree.Dir, jobs chan<- job) (all bool) {
+	all = true
 	for stack := []*tree.Dir{root}; len(stack) > 0 && ctx.Err() == nil; {
 		d := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		all = all && !d.Closed
 		from, unknown := 0, 0
 		for i := range d.Entries {
 			e := &d.Entries[i]
@@ -64,9 +80,7 @@ func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers i
 			}
 		}
 	}
-	close(jobs)
-	wg.Wait()
-	return context.Cause(ctx)
+	return all
 }
 
 // job are some entries of a directory.
@@ -93,6 +107,7 @@ func (j job) fill(ctx context.Context, handles *dirfs.Handles, c *cache.Cache, r
 }
 
 func sum(ctx context.Context, h dirfs.Dir, e *tree.Entry, c *cache.Cache, read *atomic.Int64) (string, bool) {
+	began := time.Now()
 	f, err := supply.Open(h, e.Name)
 	if err != nil {
 		return "", false
@@ -109,7 +124,7 @@ func sum(ctx context.Context, h dirfs.Dir, e *tree.Entry, c *cache.Cache, read *
 		return "", false
 	}
 	if k, ok := cache.KeyOf(f.Info()); ok {
-		c.Add(k, d)
+		c.Add(k, d, began)
 	}
 	return string(d[:]), true
 }

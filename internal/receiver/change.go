@@ -44,6 +44,7 @@ type change struct {
 	file    *stage.Large // set before what uses it begins
 	closing atomic.Bool  // the sender was told that all is there
 	stop    atomic.Bool  // nobody waits for tasks any more
+	giveUp  atomic.Bool  // failed, for tasks
 
 	// use is held by those who work on the files, for whom end waits.
 	use   sync.RWMutex
@@ -92,7 +93,7 @@ func (s *session) going(c *change) error {
 		return errEnded
 	default:
 	}
-	if c.stop.Load() {
+	if c.stop.Load() || c.giveUp.Load() {
 		return errUnwanted
 	}
 	return nil
@@ -173,14 +174,17 @@ func (s *session) taskDone(t *target, c *change, then func() error, err error) e
 		return nil
 	}
 	c.waiting--
-	if err == nil {
+	switch {
+	case err == nil && !c.failed:
 		return then()
-	}
-	if apply.DiskFailed(err) {
+	case err == nil:
+		return s.advance(t)
+	case apply.DiskFailed(err):
 		s.note(t, err)
 	}
 	s.Log.Debug("an old file is of no use, the new one is got whole", "entry", t.id, "cause", err.Error())
 	c.failed = true
+	c.giveUp.Store(true)
 	return s.advance(t)
 }
 
@@ -332,7 +336,7 @@ func (t *target) remadeLocked(s *session) outcome {
 		t.large.Discard()
 		t.ended, t.settled = nil, false
 		o.then = func() error {
-			s.whole(t)
+			s.getWhole(t)
 			return nil
 		}
 	default:

@@ -88,7 +88,7 @@ func (s *session) sign(t *target) {
 		sig, err := s.signature(t)
 		return outcome{then: func() error {
 			if err != nil {
-				s.whole(t)
+				s.getWhole(t)
 				return nil
 			}
 			return s.askDelta(t, sig)
@@ -102,7 +102,7 @@ func (s *session) signature(t *target) (sig delta.Signature, err error) {
 		return sig, err
 	}
 	defer f.Close()
-	if f.Meta.Size > smallBasis {
+	if f.Meta.Size != t.step.Have.Size {
 		return sig, supply.ErrChanged
 	}
 	old := make([]byte, f.Meta.Size)
@@ -112,8 +112,8 @@ func (s *session) signature(t *target) (sig delta.Signature, err error) {
 	return delta.Sign(old, delta.BlockFor(len(old)), s.key, int(t.step.Entry().Size)), nil
 }
 
-// whole gets the content of t whole: what was tried has led to nothing.
-func (s *session) whole(t *target) {
+// getWhole gets the content of t whole: what was tried has led to nothing.
+func (s *session) getWhole(t *target) {
 	s.waiting--
 	s.released(t)
 	t.unchange(s)
@@ -201,7 +201,7 @@ func (s *session) writeDelta(d *wire.Delta) error {
 	if err != nil {
 		s.Log.Debug("a delta led to nothing, the file is got whole", "entry", d.ID, "cause", err.Error())
 		s.results.put(outcome{then: func() error {
-			s.whole(t)
+			s.getWhole(t)
 			return nil
 		}})
 		return nil

@@ -239,11 +239,8 @@ func (s *session) known() func(dirfs.Info) string {
 // need no further proof.
 func (s *session) digest(ctx context.Context) error {
 	s.Counters.Set(report.Comparing)
-	if err := contents.Fill(ctx, s.have.Dir, s.handles, s.Checkers, s.Cache, &s.Counters.Compared); err != nil {
+	if err := contents.Fill(ctx, s.have.Dir, s.handles, s.Checkers, s.Cache, &s.Counters.Compared, s.Log); err != nil {
 		return err
-	}
-	if err := s.Cache.Save(true); err != nil {
-		s.Log.Debug("the cache of digests was not written", "cause", err.Error())
 	}
 	s.have.Dir.Prove()
 	return nil

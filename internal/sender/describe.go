@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -81,7 +82,7 @@ func (d *describer) part(p part) ([]part, error) {
 func entryBytes(e *tree.Entry) int {
 	n := 14 + len(e.Name) + len(e.Target)
 	if e.Dir != nil {
-		n += 32
+		n += digest.ShortSize
 	}
 	return n
 }

@@ -253,11 +253,8 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 	}
 	if s.comparesContent() {
 		s.Counters.Set(report.Comparing)
-		if err := contents.Fill(ctx, root.Dir, s.source, s.Checkers, s.Cache, &s.Counters.Compared); err != nil {
+		if err := contents.Fill(ctx, root.Dir, s.source, s.Checkers, s.Cache, &s.Counters.Compared, s.Log); err != nil {
 			return err
-		}
-		if err := s.Cache.Save(true); err != nil {
-			s.Log.Debug("the cache of digests was not written", "cause", err.Error())
 		}
 	}
 	s.mu.Lock()
