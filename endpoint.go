@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"runtime"
@@ -69,8 +70,8 @@ func (o Options) wish() (*wire.Compression, error) {
 
 // cache returns what is known of the contents in the directory at path, where
 // a session compares them.
-func (o Options) cache(path string, l link) *cache.Cache {
-	if o.Cache == "" || !(l.mine.Checksum || l.peer.Checksum) || within(o.Cache, path) || l.inPeer(o.Cache) {
+func (o Options) cache(path string, root dirfs.Dir, l link) *cache.Cache {
+	if o.Cache == "" || !root.TellsChanges() || !(l.mine.Checksum || l.peer.Checksum) || within(o.Cache, path) || l.inPeer(o.Cache) {
 		return nil
 	}
 	return cache.Open(o.Cache, path)
@@ -79,8 +80,8 @@ func (o Options) cache(path string, l link) *cache.Cache {
 // inPeer reports whether dir, which may not exist yet, lies in the peer's
 // directory or is it.
 func (l *link) inPeer(dir string) bool {
-	abs, err := filepath.Abs(dir)
-	for parent := abs; err == nil; parent = filepath.Dir(parent) {
+	parent, _, err := existing(dir)
+	for err == nil {
 		if root, err := dirfs.OpenRoot(parent, dirfs.Options{}); err == nil {
 			info, err := root.Self()
 			_ = root.Close() // nothing to lose
@@ -91,8 +92,9 @@ func (l *link) inPeer(dir string) bool {
 		if parent == filepath.Dir(parent) {
 			return false
 		}
+		parent = filepath.Dir(parent)
 	}
-	return true
+	return true // it cannot be told
 }
 
 // ClearCache removes what runs with Options.Cache dir have kept, and returns
@@ -137,7 +139,7 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	stop()
 	cancel(nil)
 	telling.Wait()
-	r.result.ByContent = l.mine.Checksum || l.peer.Checksum
+	r.result.ByContent = (l.mine.Checksum || l.peer.Checksum) && !l.mine.GetDestination().GetEmpty() && !l.peer.GetDestination().GetEmpty()
 	r.result.Elapsed = time.Since(start)
 	r.result.Sent, r.result.Received = l.conn.Counters()
 	r.result.Problems, r.result.Failed = r.problems.All()
@@ -238,22 +240,28 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 // within reports whether dir, which may not exist yet, is in the existing
 // directory parent, or is it. Both are reached without links then.
 func within(dir, parent string) bool {
-	abs, err := filepath.Abs(dir)
+	path, missing, err := existing(dir)
 	if err != nil {
 		return false
 	}
-	missing := ""
-	for {
-		path, err := filepath.EvalSymlinks(abs)
-		if err == nil {
-			rel, err := filepath.Rel(parent, filepath.Join(path, missing))
-			return err == nil && filepath.IsLocal(rel)
+	rel, err := filepath.Rel(parent, filepath.Join(path, missing))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// existing returns how much of the path of dir there is, without links, and the
+// rest of it.
+func existing(dir string) (path, missing string, err error) {
+	abs, err := filepath.Abs(dir)
+	for err == nil {
+		if path, err := filepath.EvalSymlinks(abs); err == nil {
+			return path, missing, nil
 		}
 		if abs == filepath.Dir(abs) {
-			return false
+			return "", "", fs.ErrNotExist
 		}
 		abs, missing = filepath.Dir(abs), filepath.Join(filepath.Base(abs), missing)
 	}
+	return "", "", err
 }
 
 // outcome is what one end of a local session returns.

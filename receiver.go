@@ -193,7 +193,7 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse},
 		Checksum:    t.Checksum,
 		WholeFile:   t.WholeFile,
-		Cache:       t.cache(t.path, l),
+		Cache:       t.cache(t.path, t.root, l),
 		IgnoreSpace: t.IgnoreSpace,
 		Transfers:   t.Transfers,
 		Checkers:    t.Checkers,

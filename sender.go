@@ -92,7 +92,7 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 	result, err := sender.Run(ctx, l.conn, l.peer, handles, sender.Options{
 		Links:       g.Links,
 		Checksum:    g.Checksum,
-		Cache:       g.cache(g.path, l),
+		Cache:       g.cache(g.path, g.root, l),
 		Transfers:   g.Transfers,
 		Checkers:    g.Checkers,
 		Compression: l.mine.Compression,

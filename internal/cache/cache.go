@@ -5,7 +5,8 @@
 // empty; and it never vouches for a file that may have been changed unseen. A
 // digest is known by device, inode, size, mtime and ctime. It is kept only
 // where both times are so far in the past, by the clock of the run, that a later
-// change must give the file another ctime; a clock that was set back, or a file
+// change must give the file another ctime, which its owner knows of the file
+// system; a clock that was set back, or a file
 // from the future, keeps nothing. (What no ctime tells it does not know either:
 // stores through a mapping of the file into memory, after the first one.) It is
 // read and written in a directory that nobody else can write to.

@@ -102,6 +102,21 @@ func (d *linuxDir) Sync() error {
 	return own("fsync", retry(func() error { return unix.Fsync(d.fd) }))
 }
 
+// TellsChanges implements Dir. File systems of other machines go by the clocks
+// of these, those of user space and of old disks do as they like.
+func (d *linuxDir) TellsChanges() bool {
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(d.fd, &fs) }); err != nil {
+		return false
+	}
+	switch uint32(fs.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC,
+		unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC, unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC:
+		return false
+	}
+	return true
+}
+
 // SyncsFS says what SyncFS can do here.
 func (*linuxDir) SyncsFS() bool { return true }
 

@@ -119,6 +119,10 @@ type Dir interface {
 	// SyncsFS reports whether SyncFS is supported, at no cost: to try would
 	// make durable what other programs have written, too.
 	SyncsFS() bool
+	// TellsChanges reports whether the directory's file system gives every file
+	// another CTime with each change, by the clock of this machine, and keeps
+	// its Ino.
+	TellsChanges() bool
 	// Space says how much room the directory's file system has. It fails
 	// with errors.ErrUnsupported where the system does not say.
 	Space() (Space, error)

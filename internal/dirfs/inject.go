@@ -207,6 +207,9 @@ func (d *injectedDir) Sync() error {
 	return d.dir.Sync()
 }
 
+// TellsChanges implements Dir.
+func (d *injectedDir) TellsChanges() bool { return d.dir.TellsChanges() }
+
 // SyncsFS says what SyncFS can do here.
 func (d *injectedDir) SyncsFS() bool { return d.dir.SyncsFS() }
 

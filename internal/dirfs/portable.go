@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -297,6 +298,9 @@ func (d *portableDir) Sync() error {
 	}
 	return d.onSelf("fsync", (*os.File).Sync)
 }
+
+// TellsChanges implements Dir.
+func (*portableDir) TellsChanges() bool { return runtime.GOOS != "windows" }
 
 // SyncsFS says what SyncFS can do here.
 func (*portableDir) SyncsFS() bool { return false }

@@ -14,7 +14,7 @@ import (
 
 const (
 	// changes is how many large files are made of old ones at once.
-	changes = 4
+	changes = 3
 	// inFlight is how many tasks and fragments of each of them are not done.
 	inFlight = wire.MaxProbes / 8 / changes
 )
@@ -142,13 +142,14 @@ func (s *session) outline() error {
 		if err := s.conn.Write(wire.EncodeProbe(&wire.Probe{ID: t.id, Kind: wire.ProbeOpen, Scale: c.scale})); err != nil {
 			return err
 		}
-		s.task(t, func() (func() error, error) {
+		// Which may take hours, in which tasks for other files must go on.
+		s.start(s.prepare(t, func() (func() error, error) {
 			old := s.outlineOf(c, t)
 			return func() error {
 				c.old = old
 				return s.meet(t)
 			}, nil
-		})
+		}))
 	}
 	return nil
 }
@@ -157,16 +158,21 @@ func (s *session) outline() error {
 // unless the change has ended meanwhile. An error says that the old file is of
 // no use, or that of the disk.
 func (s *session) task(t *target, f func() (then func() error, err error)) {
+	s.tasks.Put(s.prepare(t, f))
+}
+
+// prepare returns what does so.
+func (s *session) prepare(t *target, f func() (then func() error, err error)) func() {
 	c := t.change
 	c.waiting++
-	s.tasks.Put(func() outcome {
+	return func() {
 		var then func() error
 		err := c.with(func() (err error) {
 			then, err = f()
 			return err
 		})
-		return outcome{then: func() error { return s.taskDone(t, c, then, err) }}
-	})
+		s.results.put(outcome{then: func() error { return s.taskDone(t, c, then, err) }})
+	}
 }
 
 func (s *session) taskDone(t *target, c *change, then func() error, err error) error {

@@ -84,15 +84,15 @@ func (s *session) sign(t *target) {
 	size := int(t.step.Have.Size)
 	t.sums = (size/delta.BlockFor(size) + 1) * (delta.WeakSize + delta.MostStrong)
 	s.sums += t.sums
-	s.tasks.Put(func() outcome {
+	s.tasks.Put(func() {
 		sig, err := s.signature(t)
-		return outcome{then: func() error {
+		s.results.put(outcome{then: func() error {
 			if err != nil {
 				s.getWhole(t)
 				return nil
 			}
 			return s.askDelta(t, sig)
-		}}
+		}})
 	})
 }
 

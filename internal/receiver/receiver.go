@@ -132,6 +132,7 @@ func (s *session) withWorkers(ctx context.Context, f func() error) error {
 	for range max(1, s.Checkers) {
 		wg.Go(s.work)
 	}
+	s.start = wg.Go
 	err := f()
 	if err != nil {
 		s.fail(wire.Fault(err))
@@ -156,6 +157,7 @@ type session struct {
 	area    *stage.Area
 	handles *dirfs.Handles
 	fail    context.CancelCauseFunc
+	start   func(func()) // a goroutine that is waited for
 	summer  *tree.Summer
 	apply   *apply.Applier
 
@@ -170,9 +172,9 @@ type session struct {
 	content  chan *wire.Buffer // to write: Pack, Chunk, End
 	ended    chan struct{}     // run has ended: read need not hand over any more
 
-	expander func() *wire.Expander        // made when it is needed first
-	tasks    *queue.Queue[func() outcome] // to work
-	results  *inbox                       // from write and work
+	expander func() *wire.Expander // made when it is needed first
+	tasks    *queue.Queue[func()]  // to work
+	results  *inbox                // from write and work
 
 	mu      sync.Mutex // guards what follows and, while streaming, index
 	targets map[uint64]*target
@@ -213,7 +215,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		incoming: make(chan *wire.Buffer),
 		content:  make(chan *wire.Buffer, 4), // megabytes that wait for writers
 		ended:    make(chan struct{}),
-		tasks:    queue.New[func() outcome](),
+		tasks:    queue.New[func()](),
 		key:      rand.Uint64() | 1,
 		results:  newInbox(),
 		targets:  make(map[uint64]*target),
@@ -254,9 +256,10 @@ func (s *session) run(ctx context.Context, empty bool) (err error) {
 
 func (s *session) compareAndFetch(ctx context.Context) error {
 	s.Counters.Set(report.Scanning)
-	if err := s.scan(ctx); err != nil {
+	if err := s.whileReading(ctx, s.scan); err != nil {
 		return err
 	}
+	s.want.Dir.Dev, s.want.Dir.Ino = s.have.Dir.Dev, s.have.Dir.Ino
 	if err := s.awaitSeal(ctx); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"errors"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -11,12 +12,18 @@ import (
 // What tasks and writers do for a change. They use the files of c within
 // c.with, and what the session has set before they began.
 
+// tick is more than what the clocks of common file systems take to go on.
+const tick = 20 * time.Millisecond
+
 // outlineOf opens and outlines what the destination has. What can not be read
 // has nothing.
 func (s *session) outlineOf(c *change, t *target) *delta.Outline {
 	f, err := s.basis(t)
 	if err != nil {
 		return delta.NewOutline(nil)
+	}
+	if ct := f.Info().CTime; time.Since(time.Unix(ct.Sec, int64(ct.Nsec))).Abs() < tick {
+		time.Sleep(tick) // so that a change from here on is seen by its time
 	}
 	o, err := f.Outline(c.scale, func(n int) error {
 		s.Counters.Compared.Add(int64(n))

@@ -163,6 +163,30 @@ func (s *session) sealed(m *wire.Seal) error {
 	return nil
 }
 
+// whileReading calls f, which may take long, and takes the sender's messages in
+// meanwhile: that it has left, above all.
+func (s *session) whileReading(ctx context.Context, f func(context.Context) error) error {
+	done := make(chan error, 1)
+	s.start(func() { done <- f(ctx) })
+	for {
+		select {
+		case err := <-done:
+			return err
+		case b, ok := <-s.incoming:
+			if !ok {
+				return context.Cause(ctx)
+			}
+			if err := s.handle(b); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if err := s.last(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 func (s *session) awaitSeal(ctx context.Context) error {
 	for s.seal == nil {
 		if err := s.message(ctx); err != nil {
@@ -222,7 +246,6 @@ func (s *session) scan(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.want.Dir.Dev, s.want.Dir.Ino = s.have.Dir.Dev, s.have.Dir.Ino
 	s.summer.Sum(s.have.Dir)
 	return nil
 }

@@ -172,7 +172,7 @@ func (s *session) step(step tree.Step) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.tasks.Put(func() outcome { return s.hash(t) })
+		s.tasks.Put(func() { s.results.put(s.hash(t)) })
 		return s.expect(t, wire.WantDigest)
 	}
 	return nil, nil

@@ -234,7 +234,7 @@ func (s *session) work() {
 		select {
 		case <-s.ended: // nobody waits for it any more
 		default:
-			s.results.put(task())
+			task()
 		}
 	}
 }

@@ -28,8 +28,6 @@ func (s *session) work(ctx context.Context) error {
 			err = w.task()
 		case w.large != nil:
 			err = s.sendPart(w.large, w.part)
-		case w.outline != nil:
-			err = s.sendOutline(ctx, w.outline)
 		case w.deltas != nil:
 			err = s.sendDeltas(w.deltas)
 		case w.open != nil:

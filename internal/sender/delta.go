@@ -57,7 +57,8 @@ func (s *session) deltaWanted(one *wire.Signed) error {
 		return wire.Errorf("more than %d bytes of signatures at once", wire.MaxSigned)
 	}
 	one.Sums = bytes.Clone(one.Sums) // the message goes
-	return s.want(byDelta, []uint64{one.ID}, job{sig: &one.Signature})
+	_, err := s.want(byDelta, []uint64{one.ID}, job{sig: &one.Signature})
+	return err
 }
 
 // probe takes in a question about a large file.
@@ -94,7 +95,12 @@ func (s *session) outlineWanted(p *wire.Probe) error {
 	if over {
 		return wire.Errorf("more than %d large files open at once", wire.MaxOutlines)
 	}
-	return s.want(byOutline, []uint64{p.ID}, job{scale: p.Scale})
+	jobs, err := s.want(byOutline, []uint64{p.ID}, job{scale: p.Scale})
+	if err == nil {
+		// Which may take hours, in which the workers have other files to send.
+		s.start(func(ctx context.Context) error { return s.sendOutline(ctx, &jobs[0]) })
+	}
+	return err
 }
 
 // fragmentWanted takes in that a piece of a large file is wanted.

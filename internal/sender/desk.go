@@ -51,35 +51,33 @@ const (
 
 // work is what a worker does next: one of a batch of small files, or of those
 // sent as deltas, a file to open as a large one, a chunk of a large one, a file
-// to digest or to outline, an answer about an outlined one.
+// to digest, an answer about an outlined one.
 type work struct {
-	batch   []job
-	deltas  []job
-	outline *job
-	task    func() error
-	open    *job
-	sum     *job
-	large   *large
-	part    wire.Part
+	batch  []job
+	deltas []job
+	task   func() error
+	open   *job
+	sum    *job
+	large  *large
+	part   wire.Part
 }
 
 // desk hands the wanted files out to the workers, not in their order: small
 // ones so that messages get full.
 type desk struct {
-	mu       sync.Mutex // guards the rest
-	filled   sync.Cond
-	sums     []job
-	deltas   []job
-	outlines []job
-	tasks    []func() error
-	small    []job
-	big      []job
-	size     int64    // of small in a message
-	large    []*large // open, with parts to be handed out
-	fill     int64    // how much described content makes a batch now
-	most     func() int64
-	closed   bool
-	open     int // jobs that are not answered
+	mu     sync.Mutex // guards the rest
+	filled sync.Cond
+	sums   []job
+	deltas []job
+	tasks  []func() error
+	small  []job
+	big    []job
+	size   int64    // of small in a message
+	large  []*large // open, with parts to be handed out
+	fill   int64    // how much described content makes a batch now
+	most   func() int64
+	closed bool
+	open   int // jobs that are not answered
 }
 
 // share is how much of a message a small file takes, about.
@@ -107,8 +105,7 @@ func (d *desk) put(jobs []job) int {
 		switch {
 		case j.how == byDigest:
 			d.sums = append(d.sums, j)
-		case j.how == byOutline:
-			d.outlines = append(d.outlines, j)
+		case j.how == byOutline: // which has a goroutine of its own
 		case j.how == byDelta:
 			d.deltas = append(d.deltas, j)
 		case j.size > packed:
@@ -196,8 +193,6 @@ func (d *desk) next() (work, bool) {
 		return w, true
 	}
 	switch {
-	case len(d.outlines) > 0:
-		return work{outline: first(&d.outlines)}, true
 	case len(d.deltas) > 0:
 		return work{deltas: d.takeDeltas()}, true
 	case d.size >= d.fill && len(d.small) > 0:

@@ -105,6 +105,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 			}
 		})
 	}
+	s.start = start
 	start(s.read)
 	start(s.describe)
 	for range max(1, o.Transfers) {
@@ -128,6 +129,7 @@ type session struct {
 	peer    *wire.Hello
 	source  *dirfs.Handles
 	fail    context.CancelCauseFunc
+	start   func(func(context.Context) error) // a goroutine that Run waits for, by one of those
 	asks    *queue.Queue[wire.Question]
 	visited *queue.Queue[*tree.Dir] // directories to stream, while scanning
 	desk    *desk

@@ -46,10 +46,12 @@ func (s *session) handle(message []byte) error {
 		if err != nil {
 			return err
 		}
+		how := byContent
 		if what == wire.WantDigest {
-			return s.want(byDigest, ids, job{})
+			how = byDigest
 		}
-		return s.want(byContent, ids, job{})
+		_, err = s.want(how, ids, job{})
+		return err
 	case wire.TypeSignature:
 		return s.signatures(body)
 	case wire.TypeProbe:
@@ -129,21 +131,18 @@ func (s *session) number(d *tree.Dir, at, n int) uint64 {
 }
 
 // want takes in that files are wanted in some way; like has what else there is
-// to know of all of them.
-func (s *session) want(how way, ids []uint64, like job) error {
+// to know of all of them. It returns the jobs that this is.
+func (s *session) want(how way, ids []uint64, like job) ([]job, error) {
 	// What is being described must not change, as a file may that is sent.
 	if s.streams() || !s.described() || s.asked(0) > 0 {
-		return wire.Errorf("a want that is out of phase")
+		return nil, wire.Errorf("a want that is out of phase")
 	}
 	s.wanting = true
 	jobs, err := s.jobs(how, ids, like)
-	if err != nil {
-		return err
+	if err == nil && s.desk.put(jobs) > wire.MaxWants {
+		err = wire.Errorf("more than %d wants at once", wire.MaxWants)
 	}
-	if s.desk.put(jobs) > wire.MaxWants {
-		return wire.Errorf("more than %d wants at once", wire.MaxWants)
-	}
-	return nil
+	return jobs, err
 }
 
 func (s *session) jobs(how way, ids []uint64, like job) ([]job, error) {
