@@ -61,12 +61,12 @@ func TestChangedFiles(t *testing.T) {
 		{"a large log with lines appended", large, append(bytes.Clone(large), noise(r, 5000)...), 5000 + 2*each},
 		{"a large file cut short", large, large[:7<<20+1], 2 * each},
 		{"a large file of nothing old", large, noise(r, 9<<20), 10 << 20},
-		{"a large file with a megabyte moved", large, splice(splice(large, 1<<20, 1<<20, nil), 8<<20, 0, large[1<<20:2<<20]), 6 * each},
+		{"a large file with a megabyte moved", large, splice(splice(large, 1<<20, 1<<20, nil), 8<<20, 0, large[1<<20:2<<20]), 12 * each},
 		{"bytes all over a large file", large, edits, 20 * each},
 		{"pages all over a large file", large, pages, 10*4096 + 10*each},
 		{"a small file that grew large", small, append(bytes.Clone(small), noise(r, 300_000)...), 300_000 + 2*each},
 		{"a large file that shrank", large[:1<<20], large[:200_000], 2 * each},
-		{"a part taken out of a large file", large, splice(large, 2<<20, 3<<20, nil), 2 * each},
+		{"a part taken out of a large file", large, splice(large, 2<<20, 3<<20, nil), 4 * each},
 		{"a part put into a large file", large, splice(large, 2<<20, 0, noise(r, 3<<20)), 3<<20 + 10*each},
 	} {
 		t.Run(c.name, func(t *testing.T) {
