@@ -81,6 +81,7 @@ func (r *report) table() string {
 				t.median(func(s sample) float64 { return s.CPU }), humanize.IBytes(uint64(t.median(func(s sample) float64 { return float64(s.Memory) }))), sent, trips, t.seconds()/other, reach)
 		}
 	}
+	b.WriteString(r.profiles())
 	b.WriteString("\n## Limits of this machine\n\nWhat it can do of one thing alone, beside what the whole reaches.\n\n| what | limit |\n|---|---|\n")
 	for _, l := range r.Limits {
 		if l.Unit == "files/s" {
@@ -90,6 +91,24 @@ func (r *report) table() string {
 		}
 	}
 	return b.String()
+}
+
+// profiles says why the rows take long that take longer than they should, or
+// than rsync does.
+func (r *report) profiles() string {
+	var b strings.Builder
+	for _, row := range rows() {
+		for i := range r.Rows {
+			m := &r.Rows[i]
+			if m.Name == row.name && row.why != "" && (m.ratio() > 1 || row.reach > 0 && m.ratio() > row.reach+0.005) {
+				fmt.Fprintf(&b, "- %s: %s\n", row.what, row.why)
+			}
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\n## Where the time goes\n\nOf what takes longer than it should, or than rsync.\n\n" + b.String()
 }
 
 // plot draws a bar for each row: our time over that of rsync, which is 1.
