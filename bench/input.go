@@ -113,8 +113,8 @@ func changeOne(dir string, n int) error {
 	return put(filepath.Join(dir, "d00/e00/f0/file-0.c"), fmt.Appendf(nil, "change %d", n), time.Unix(1_700_000_000+int64(n), 0))
 }
 
-// insertByte inserts a byte in the middle of the large file.
-func insertByte(dir string, n int) error {
+// rewrite makes the large file anew, by f, of what it was.
+func rewrite(dir string, f func(old io.ReadSeeker, next io.Writer) error) error {
 	path := filepath.Join(dir, "large")
 	old, err := os.Open(path)
 	if err != nil {
@@ -125,8 +125,15 @@ func insertByte(dir string, n int) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(next, io.MultiReader(io.LimitReader(old, 1<<29), strings.NewReader(string(rune('a'+n%26))), old))
-	return errors.Join(err, next.Close(), os.Rename(path+".new", path))
+	return errors.Join(f(old, next), next.Close(), os.Rename(path+".new", path))
+}
+
+// insertByte inserts a byte in the middle of the large file.
+func insertByte(dir string, n int) error {
+	return rewrite(dir, func(old io.ReadSeeker, next io.Writer) error {
+		_, err := io.Copy(next, io.MultiReader(io.LimitReader(old, 1<<29), strings.NewReader(string(rune('a'+n%26))), old))
+		return err
+	})
 }
 
 // inLarge calls f with the large file, for writing.
@@ -148,6 +155,40 @@ func scatter(dir string, n int) error {
 			}
 		}
 		return nil
+	})
+}
+
+// pages rewrites a thousand pages of the large file, as a database does.
+func pages(dir string, n int) error {
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
+	return inLarge(dir, func(f *os.File) error {
+		for range 1000 {
+			if _, err := f.WriteAt(words(r, 4<<10), r.Int64N(1<<18)<<12); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// members replaces a hundred parts of the large file, of 20 KB each, by others of
+// 10 to 30 KB, as members of an archive are.
+func members(dir string, n int) error {
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
+	return rewrite(dir, func(old io.ReadSeeker, next io.Writer) error {
+		for range 100 {
+			if _, err := io.CopyN(next, old, 10<<20-100_000); err != nil {
+				return err
+			}
+			if _, err := next.Write(words(r, 10_000+r.IntN(20_000))); err != nil {
+				return err
+			}
+			if _, err := old.Seek(20_000, io.SeekCurrent); err != nil {
+				return err
+			}
+		}
+		_, err := io.Copy(next, old)
+		return err
 	})
 }
 

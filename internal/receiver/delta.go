@@ -164,7 +164,7 @@ func (s *session) flushSigned() error {
 	return s.conn.Write(m.Finish())
 }
 
-// writeDeltas makes the files, and pieces of files, of a message.
+// writeDeltas makes the files, and fragments of files, of a message.
 func (s *session) writeDeltas(body []byte) error {
 	var failed error
 	err := wire.DecodeDeltas(body, func(d *wire.Delta) bool {

@@ -169,7 +169,7 @@ type session struct {
 	described  digest.Digest // of the root as the source was described
 
 	incoming chan *wire.Buffer // from read
-	content  chan *wire.Buffer // to write: Pack, Chunk, End
+	content  chan *wire.Buffer // to write: Pack, Chunk, End, Delta
 	ended    chan struct{}     // run has ended: read need not hand over any more
 
 	expander func() *wire.Expander // made when it is needed first
@@ -188,7 +188,7 @@ type session struct {
 	next       int              // the step of the plan to begin
 	waiting    int              // targets that are not settled
 	need, free uint64           // while streaming: bytes of all files so far, and of the disk before
-	refetch    []*target        // compared, and different, or tried by delta in vain
+	refetch    []*target        // compared, and different, or tried another way in vain
 	key        uint64           // of signatures
 	signatures *wire.Signatures // that gather, or nil
 	sums       int              // bytes of signatures of small files in the sender's hands

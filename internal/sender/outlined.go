@@ -67,7 +67,7 @@ func (s *session) outlineWanted(p *wire.Probe) error {
 	return err
 }
 
-// fragmentWanted takes in that a piece of a large file is wanted.
+// fragmentWanted takes in that a fragment of a large file is wanted.
 func (s *session) fragmentWanted(one *wire.Signed) error {
 	return s.onOutlined(one.ID, func(o *outlined) (func() (prepared, error), error) {
 		if one.Off > o.file.Meta.Size-one.Length {

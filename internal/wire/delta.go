@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// MaxFragment is the length in bytes of the longest piece of a large file that
+	// MaxFragment is the length in bytes of the longest fragment of a large file that
 	// is asked for with a signature: its delta fits into a message in any case.
 	MaxFragment = delta.MaxFragment
 	// MaxOutlines is how many files a receiver may ask about by Probe at once,
-	// and MaxProbes how many Probes and pieces it may have unanswered.
+	// and MaxProbes how many Probes and fragments it may have unanswered.
 	MaxOutlines = 8
 	MaxProbes   = 256
 	// MaxGroups is how many groups a Probe asks for at most: the answer fits
@@ -23,11 +23,11 @@ const (
 	MaxSigned = 16 << 20
 )
 
-// Signed asks for the delta of a file, or of a piece of it, to what a signature
+// Signed asks for the delta of a file, or of a fragment of it, to what a signature
 // is of; for its content where that is of nothing.
 type Signed struct {
 	ID          uint64
-	Whole       bool  // the file as a whole; otherwise a piece:
+	Whole       bool  // the file as a whole; otherwise a fragment:
 	Off, Length int64 // of the new content
 	delta.Signature
 }
@@ -130,7 +130,7 @@ func (r *reader) signature() (s delta.Signature) {
 type Delta struct {
 	ID    uint64
 	Whole bool          // the file as a whole, which has Meta and Digest;
-	Off   int64         // otherwise the piece that begins here
+	Off   int64         // otherwise the fragment that begins here
 	Meta                // of what was read
 	Sum   digest.Digest // of the content of the file
 	Ops   []byte        // see package delta; in the message
@@ -153,7 +153,7 @@ func NewDeltas() *Deltas {
 }
 
 // Add adds a delta and reports whether there was room for it. In an empty message
-// there is for that of a piece, or of a file of MaxFragment bytes.
+// there is for that of a fragment, or of a file of MaxFragment bytes.
 func (m *Deltas) Add(d *Delta) bool {
 	if m.buf.Room() < deltaHead+len(d.Ops) {
 		return false
@@ -220,7 +220,7 @@ type Probe struct {
 // ProbeKind says what a Probe is for.
 type ProbeKind byte
 
-// The kinds of Probe. A file is opened once; groups and pieces of it may be
+// The kinds of Probe. A file is opened once; groups and fragments of it may be
 // asked for until it is closed, which is answered by End.
 const (
 	ProbeOpen   ProbeKind = 0
