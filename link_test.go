@@ -17,12 +17,19 @@ import (
 // both ends ended. The receiver stops listening when the sender has.
 func across(t *testing.T, from, to string, link linksim.Link) (bytes, roundTrips int64, sent, received error) {
 	t.Helper()
+	_, bytes, roundTrips, sent, received = acrossTo(t, from, &Receiver{Dir: to, NoFsync: true}, link)
+	return bytes, roundTrips, sent, received
+}
+
+// acrossTo is across to a receiver with options, whose result it returns too.
+func acrossTo(t *testing.T, from string, r *Receiver, link linksim.Link) (result Result, bytes, roundTrips int64, sent, received error) {
+	t.Helper()
 	urls, done := make(chan string, 1), make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go func() {
-		r := &Receiver{Dir: to, NoFsync: true}
-		_, err := r.Listen(ctx, ListenOptions{OnListening: func(a net.Addr) { urls <- a.String() }})
+		var err error
+		result, err = r.Listen(ctx, ListenOptions{OnListening: func(a net.Addr) { urls <- a.String() }})
 		done <- err
 	}()
 	p, err := linksim.Start(<-urls, link)
@@ -37,7 +44,7 @@ func across(t *testing.T, from, to string, link linksim.Link) (bytes, roundTrips
 	}
 	received = <-done
 	up, down, roundTrips := p.Counts()
-	return up + down, roundTrips, sent, received
+	return result, up + down, roundTrips, sent, received
 }
 
 // TestRoundTrips counts what a distance multiplies: one round trip for the

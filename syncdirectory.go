@@ -141,7 +141,8 @@ type Counts struct {
 
 // Changes counts what became of the destination.
 type Changes struct {
-	Created  uint64 // entries that were not there
+	Created  uint64 // entries that were not there, but for those reused
+	Reused   uint64 // files that were under another path: moved, or copied there
 	Replaced uint64 // files and links with other content
 	Touched  uint64 // entries with other metadata only
 	Removed  uint64
@@ -157,5 +158,5 @@ func newCounts(c *wire.Counts) Counts {
 }
 
 func newChanges(c *wire.Changes) Changes {
-	return Changes{Created: c.GetCreated(), Replaced: c.GetReplaced(), Touched: c.GetTouched(), Removed: c.GetRemoved(), Bytes: c.GetBytes(), Kept: c.GetKept()}
+	return Changes{Created: c.GetCreated(), Reused: c.GetReused(), Replaced: c.GetReplaced(), Touched: c.GetTouched(), Removed: c.GetRemoved(), Bytes: c.GetBytes(), Kept: c.GetKept()}
 }

@@ -41,6 +41,7 @@ type Applier struct {
 	fresh  map[*tree.Dir]bool // directories that this run has made
 	lost   map[*tree.Dir]bool // directories that it could not make
 	tops   []waiting          // new trees that are built aside
+	moves  []tree.Step        // directories that move
 	staged []waiting          // files and links that are staged
 	bytes  int64              // content of staged
 	wrote  bool               // something is to be made durable
@@ -52,10 +53,12 @@ type Applier struct {
 	order []*tree.Dir // stale, in the order in which they became it
 }
 
-// waiting is an entry that waits in the stage to be installed.
+// waiting is an entry that waits to be installed: in the stage, or in another
+// directory of the destination.
 type waiting struct {
 	step tree.Step
-	name string // in the stage
+	name string    // that it has there
+	from *tree.Dir // where it is, nil for the stage
 }
 
 // New returns an Applier that has done nothing.
@@ -175,7 +178,7 @@ func (a *Applier) make(s tree.Step, d *tree.Dir) error {
 		return err
 	}
 	a.Handles.Place(d, a.Area.Files, name)
-	a.tops = append(a.tops, waiting{s, name})
+	a.tops = append(a.tops, waiting{step: s, name: name})
 	return nil
 }
 
@@ -289,7 +292,7 @@ func (a *Applier) copy(s tree.Step) error {
 	name := a.Area.Next()
 	var info dirfs.Info
 	err := a.in(s.Dir, func(h dirfs.Dir) (err error) {
-		info, err = a.Area.Copy(h, e.Name, a.Area.Files, name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size})
+		info, err = a.Area.Copy(h, e.Name, nil, a.Area.Files, name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size})
 		return err
 	})
 	if err != nil {
@@ -313,7 +316,7 @@ func Observe(e *tree.Entry, info dirfs.Info) {
 
 // Staged notes that the content for s is in the stage.
 func (a *Applier) Staged(s tree.Step, name string) {
-	a.staged = append(a.staged, waiting{s, name})
+	a.staged = append(a.staged, waiting{step: s, name: name})
 	a.bytes += s.Entry().Size
 	a.wrote = true
 }
@@ -326,6 +329,8 @@ func (a *Applier) Placed(s tree.Step) {
 
 func (a *Applier) count(s *tree.Step) {
 	switch {
+	case s.Kind == tree.Reuse:
+		a.Changes.Reused++
 	case s.Have == nil:
 		a.Changes.Created++
 	case s.Kind == tree.Touch:

@@ -32,7 +32,7 @@ func (a *Applier) installStaged(ctx context.Context) error {
 
 // InstallAll installs what is staged and the new trees, which are complete.
 func (a *Applier) InstallAll(ctx context.Context) error {
-	if len(a.staged)+len(a.tops) == 0 {
+	if len(a.staged)+len(a.tops)+len(a.moves) == 0 {
 		return nil
 	}
 	if err := a.syncTrees(); err != nil {
@@ -44,6 +44,13 @@ func (a *Applier) InstallAll(ctx context.Context) error {
 	if err := a.installStaged(ctx); err != nil {
 		return err
 	}
+	if err := a.installTops(ctx); err != nil {
+		return err
+	}
+	return a.move(ctx)
+}
+
+func (a *Applier) installTops(ctx context.Context) error {
 	for i := range a.tops {
 		w := &a.tops[i]
 		d := w.step.Entry().Dir
@@ -82,39 +89,52 @@ func (a *Applier) install(ctx context.Context, w *waiting) (bool, error) {
 		return false, context.Cause(ctx)
 	}
 	s := &w.step
-	e := s.Entry()
-	err := a.in(s.Dir, func(h dirfs.Dir) error {
-		if s.Displaces() {
-			return a.displace(h, e.Name, w.name)
-		}
-		if s.Have == nil && !a.Area.Canon.FoldsCase {
-			// A rename would replace what somebody has put there since the
-			// scan. RACE: it may come between this call and the next.
-			if _, err := h.Stat(e.Name); !errors.Is(err, fs.ErrNotExist) {
-				return errors.Join(fs.ErrExist, err)
-			}
-		}
-		return a.Area.Files.Rename(w.name, h, e.Name)
-	})
-	if err != nil {
+	if err := a.place(w); err != nil {
 		return false, a.failed(*s, "install", err)
 	}
-	if e.Type != tree.Directory {
+	if s.Entry().Type != tree.Directory {
 		a.count(s)
 	}
 	a.touched(s.Dir)
 	return true, nil
 }
 
-// displace puts what is staged as tmp where something of another type is,
-// which then waits for the remove phase. What is staged goes to the displaced
+// place puts what waits where it belongs.
+func (a *Applier) place(w *waiting) error {
+	return a.in(w.step.Dir, func(h dirfs.Dir) error {
+		if w.from == nil {
+			return a.placeFrom(a.Area.Files, w, h)
+		}
+		_, err := with(a.Handles, w.from, func(from dirfs.Dir) error { return a.placeFrom(from, w, h) })
+		return err
+	})
+}
+
+func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
+	s := &w.step
+	name := s.Entry().Name
+	if s.Displaces() {
+		return a.displace(h, name, from, w.name)
+	}
+	if s.Have == nil && !a.Area.Canon.FoldsCase {
+		// A rename would replace what somebody has put there since the
+		// scan. RACE: it may come between this call and the next.
+		if _, err := h.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(fs.ErrExist, err)
+		}
+	}
+	return from.Rename(w.name, h, name)
+}
+
+// displace puts what waits in from as tmp where something of another type is,
+// which then waits for the remove phase. What is put there goes to the displaced
 // first, so that one call swaps the two and there is no instant at which the
 // old one lies where leftovers are cleared. Where the system cannot swap there
 // is one at which the path is missing.
-func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
-	err := a.swap(h, name, tmp)
+func (a *Applier) displace(h dirfs.Dir, name string, from dirfs.Dir, tmp string) error {
+	err := a.swap(h, name, from, tmp)
 	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
-		err = a.swap(h, name, tmp)
+		err = a.swap(h, name, from, tmp)
 	}
 	return err
 }
@@ -131,10 +151,10 @@ func unlock(h dirfs.Dir, name string) bool {
 	return err == nil && info.Perm&0o200 == 0 && d.Chmod(info.Perm|0o700) == nil
 }
 
-func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
-	files, displaced := a.Area.Files, a.Area.Displaced
+func (a *Applier) swap(h dirfs.Dir, name string, from dirfs.Dir, tmp string) error {
+	displaced := a.Area.Displaced
 	placed := a.Area.Next()
-	if err := files.Rename(tmp, displaced, placed); err != nil {
+	if err := from.Rename(tmp, displaced, placed); err != nil {
 		return err
 	}
 	err := displaced.Exchange(placed, h, name)
@@ -142,7 +162,7 @@ func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 		err = a.replace(h, name, placed)
 	}
 	if err != nil {
-		err = errors.Join(err, displaced.Rename(placed, files, tmp))
+		err = errors.Join(err, displaced.Rename(placed, from, tmp))
 	}
 	return err
 }

@@ -153,6 +153,10 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 			return context.Cause(ctx)
 		}
 		f := &stack[len(stack)-1]
+		if f.e.Dir != nil && f.e.Flags&tree.Moved != 0 { // which is elsewhere
+			stack = stack[:len(stack)-1]
+			continue
+		}
 		if below := f.e.Dir; below != nil && f.next < len(below.Entries) {
 			f.next++
 			stack = append(stack, frame{in: below, e: &below.Entries[f.next-1]})
@@ -175,6 +179,7 @@ func (r *remover) one(d *tree.Dir, e *tree.Entry) {
 		return h.RemoveDir(e.Name)
 	})
 	switch {
+	case err == nil && e.Flags&tree.Moved != 0: // a further name now
 	case err == nil:
 		r.removed()
 	case errors.Is(err, fs.ErrNotExist):

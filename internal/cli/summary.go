@@ -60,7 +60,7 @@ func changesLine(c syncdirectory.Changes) string {
 	for _, p := range []struct {
 		n    uint64
 		what string
-	}{{c.Created, "created"}, {c.Replaced, "replaced"}, {c.Touched, "touched"}, {c.Removed, "removed"}} {
+	}{{c.Created, "created"}, {c.Reused, "reused"}, {c.Replaced, "replaced"}, {c.Touched, "touched"}, {c.Removed, "removed"}} {
 		if p.n > 0 {
 			parts = append(parts, humanize.Comma(int64(p.n))+" "+p.what)
 		}

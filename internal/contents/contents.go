@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/cache"
+	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -39,22 +40,76 @@ const batch = 64
 // by so many workers, and keeps in the cache what it read, also when it is
 // stopped, which is its only failure. Read counts the bytes.
 func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers int, c *cache.Cache, read *atomic.Int64, log *slog.Logger) error {
+	all := fill(ctx, root, workers, filler{handles: handles, cache: c, read: read})
+	if err := c.Save(all && ctx.Err() == nil); err != nil {
+		log.Debug("what is known of contents was not kept", "cause", err.Error())
+	}
+	return context.Cause(ctx)
+}
+
+// Prove returns the digest of the content below a directory of which nothing is
+// known yet, and whether there is one: of each file below, as it was scanned. It
+// is BLAKE3 over the content digests of the files in the order of their names,
+// a directory's where its name is. What the cache knows is not read, and what is
+// read is added to the cache. It fails only when it is stopped.
+func Prove(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers int, c *cache.Cache, read *atomic.Int64) (d digest.Digest, ok bool, err error) {
+	ok = fill(ctx, root, workers, filler{handles: handles, cache: c, read: read, find: c != nil})
+	h := digest.NewHasher()
+	walk(root, func(e *tree.Entry) {
+		ok = ok && len(e.Target) == digest.Size
+		h.Write([]byte(e.Target))
+		e.Target = ""
+	})
+	return h.Sum(), ok, context.Cause(ctx)
+}
+
+// walk calls f for each file below root, in the order of their names.
+func walk(root *tree.Dir, f func(*tree.Entry)) {
+	type frame struct {
+		d    *tree.Dir
+		next int
+	}
+	for stack := []frame{{d: root}}; len(stack) > 0; {
+		t := &stack[len(stack)-1]
+		if t.next == len(t.d.Entries) {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		e := &t.d.Entries[t.next]
+		t.next++
+		switch e.Type {
+		case tree.File:
+			f(e)
+		case tree.Directory:
+			stack = append(stack, frame{d: e.Dir})
+		}
+	}
+}
+
+// filler finds out contents.
+type filler struct {
+	handles *dirfs.Handles
+	cache   *cache.Cache
+	read    *atomic.Int64
+	find    bool // what the cache knows was not looked up before
+}
+
+// fill has the content of all files below root found out by so many workers, and
+// reports whether all directories could be looked into.
+func fill(ctx context.Context, root *tree.Dir, workers int, f filler) (all bool) {
 	jobs := make(chan job, 2*workers)
 	var wg sync.WaitGroup
 	for range max(1, workers) {
 		wg.Go(func() {
 			for j := range jobs {
-				j.fill(ctx, handles, c, read)
+				f.fill(ctx, j)
 			}
 		})
 	}
-	all := hand(ctx, root, jobs)
+	all = hand(ctx, root, jobs)
 	close(jobs)
 	wg.Wait()
-	if err := c.Save(all && ctx.Err() == nil); err != nil {
-		log.Debug("what is known of contents was not kept", "cause", err.Error())
-	}
-	return context.Cause(ctx)
+	return all
 }
 
 // hand hands out what is to be digested, and reports whether all directories
@@ -89,44 +144,65 @@ type job struct {
 	entries []tree.Entry
 }
 
-func (j job) fill(ctx context.Context, handles *dirfs.Handles, c *cache.Cache, read *atomic.Int64) {
-	h, err := handles.Acquire(j.dir)
+func (f *filler) fill(ctx context.Context, j job) {
+	h, err := f.handles.Acquire(j.dir)
 	if err != nil {
 		return
 	}
-	defer handles.Release(j.dir)
+	defer f.handles.Release(j.dir)
 	for i := range j.entries {
 		e := &j.entries[i]
 		if e.Type != tree.File || e.Target != "" || ctx.Err() != nil {
 			continue
 		}
-		if d, ok := sum(ctx, h, e, c, read); ok {
-			e.Target = d
+		d, ok := f.known(h, e)
+		if !ok {
+			d, ok = f.sum(ctx, h, e)
+		}
+		if ok {
+			e.Target = string(d[:])
 		}
 	}
 }
 
-func sum(ctx context.Context, h dirfs.Dir, e *tree.Entry, c *cache.Cache, read *atomic.Int64) (string, bool) {
+// known returns what the cache knows of the content of a file, if that is still
+// what was scanned.
+func (f *filler) known(h dirfs.Dir, e *tree.Entry) (d digest.Digest, ok bool) {
+	if !f.find {
+		return d, false
+	}
+	info, err := h.Stat(e.Name)
+	if err != nil || info.Type != tree.File || info.Size != e.Size || info.MTime != e.MTime() {
+		return d, false
+	}
+	k, ok := cache.KeyOf(info)
+	if !ok {
+		return d, false
+	}
+	return f.cache.Find(k)
+}
+
+func (f *filler) sum(ctx context.Context, h dirfs.Dir, e *tree.Entry) (d digest.Digest, ok bool) {
 	began := time.Now()
-	f, err := supply.Open(h, e.Name)
+	file, err := supply.Open(h, e.Name)
 	if err != nil {
-		return "", false
+		return d, false
 	}
-	defer f.Close()
-	if f.Meta.Size != e.Size || f.Meta.MTime != e.MTime() {
-		return "", false
+	defer file.Close()
+	if file.Meta.Size != e.Size || file.Meta.MTime != e.MTime() {
+		return d, false
 	}
-	d, err := f.Sum(func(n int) error {
-		read.Add(int64(n))
+	d, err = file.Sum(func(n int) error {
+		f.read.Add(int64(n))
 		return context.Cause(ctx)
 	})
 	if err != nil {
-		return "", false
+		return d, false
 	}
-	if k, ok := cache.KeyOf(f.Info()); ok {
-		c.Add(k, d, began)
+	if k, ok := cache.KeyOf(file.Info()); ok {
+		f.cache.Add(k, d, began)
 	}
-	return string(d[:]), true
+	return d, true
 }
 
 // Forget takes the contents out of a tree again, and with them all its digests.

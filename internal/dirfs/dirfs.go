@@ -95,6 +95,10 @@ type Dir interface {
 	// Rename moves name to newName in to, replacing what is there as
 	// rename(2) does.
 	Rename(name string, to Dir, newName string) error
+	// Link gives a regular file a further name, newName in to, which must not
+	// be in use. It fails with errors.ErrUnsupported, or EPERM, where the
+	// system or the file system has no such names, or forbids it.
+	Link(name string, to Dir, newName string) error
 	// Exchange swaps two entries atomically. It fails with
 	// errors.ErrUnsupported where the system cannot.
 	Exchange(name string, to Dir, newName string) error

@@ -10,7 +10,7 @@ type Call struct {
 	// Name is the component that the call was given, or that the file was
 	// opened or created by; "" for a call on the directory itself.
 	Name string
-	// NewName is the second component of Rename and Exchange.
+	// NewName is the second component of Rename, Link and Exchange.
 	NewName string
 	// Mutates says that the call changes something on the disk, or makes a
 	// change durable. Closing a file that Create made is such a call.
@@ -149,6 +149,14 @@ func (d *injectedDir) Rename(name string, to Dir, newName string) error {
 		return err
 	}
 	return unwrap(d.dir).Rename(name, unwrap(to), newName)
+}
+
+// Link implements Dir.
+func (d *injectedDir) Link(name string, to Dir, newName string) error {
+	if err := d.before(Call{"Link", name, newName, true}); err != nil {
+		return err
+	}
+	return unwrap(d.dir).Link(name, unwrap(to), newName)
 }
 
 // Exchange implements Dir.

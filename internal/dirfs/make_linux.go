@@ -76,6 +76,21 @@ func (d *linuxDir) Rename(name string, to Dir, newName string) error {
 	return d.rename("rename", name, to, newName, 0)
 }
 
+// Link implements Dir.
+func (d *linuxDir) Link(name string, to Dir, newName string) error {
+	t, ok := to.(*linuxDir)
+	if !ok {
+		return fail("link", name, errOtherKind)
+	}
+	if err := checkLink(d, name, newName); err != nil {
+		return err
+	}
+	if err := retry(func() error { return unix.Linkat(d.fd, name, t.fd, newName, 0) }); err != nil {
+		return fail("link", name, err)
+	}
+	return nil
+}
+
 // Exchange implements Dir.
 func (d *linuxDir) Exchange(name string, to Dir, newName string) error {
 	err := d.rename("exchange", name, to, newName, unix.RENAME_EXCHANGE)

@@ -20,6 +20,9 @@ const (
 // renameBetween is never called here.
 func renameBetween(*os.Root, string, *os.Root, string) error { return errors.ErrUnsupported }
 
+// linkBetween is never called here.
+func linkBetween(*os.Root, string, *os.Root, string) error { return errors.ErrUnsupported }
+
 // setLinkTime has no call that leaves the link's target alone.
 func setLinkTime(*os.Root, string, tree.Time) error { return errors.ErrUnsupported }
 

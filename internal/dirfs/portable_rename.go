@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // os.Root renames within one Root only, while a Dir is a Root each:
@@ -45,6 +47,40 @@ func (d *portableDir) rename(name string, to *portableDir, newName string) error
 		return renameIn(d.root, name, newName)
 	}
 	return d.renameByPath(name, to, newName)
+}
+
+// Link implements Dir.
+func (d *portableDir) Link(name string, to Dir, newName string) error {
+	t, ok := to.(*portableDir)
+	if !ok {
+		return fail("link", name, errOtherKind)
+	}
+	if err := checkLink(d, name, newName); err != nil {
+		return err
+	}
+	err := error(errors.ErrUnsupported) // by path would cost more than copying
+	if !d.pathBound() {
+		err = linkBetween(d.root, name, t.root, newName)
+	}
+	if err != nil {
+		return fail("link", name, err)
+	}
+	return nil
+}
+
+// checkLink reports what is wrong with making newName a name of d's file name.
+//
+// RACE: the file may be replaced before it is linked. Nothing is followed, and
+// who links looks at what became of it.
+func checkLink(d Dir, name, newName string) error {
+	if err := tree.CheckName(newName); err != nil {
+		return fail("link", newName, err)
+	}
+	info, err := d.Stat(name)
+	if err == nil && info.Type != tree.File {
+		err = fail("link", name, ErrNotRegular)
+	}
+	return err
 }
 
 // renameIn renames within one Root, also onto an empty directory, which

@@ -19,6 +19,16 @@ const (
 
 // renameBetween renames from one held directory to another.
 func renameBetween(from *os.Root, name string, to *os.Root, newName string) error {
+	return between(from, to, func(f, t int) error { return unix.Renameat(f, name, t, newName) })
+}
+
+// linkBetween links from one held directory into another.
+func linkBetween(from *os.Root, name string, to *os.Root, newName string) error {
+	return between(from, to, func(f, t int) error { return unix.Linkat(f, name, t, newName, 0) })
+}
+
+// between makes a call with the descriptors of two held directories.
+func between(from, to *os.Root, call func(from, to int) error) error {
 	f, err := from.Open(".")
 	if err != nil {
 		return err
@@ -30,8 +40,7 @@ func renameBetween(from *os.Root, name string, to *os.Root, newName string) erro
 	}
 	defer t.Close()
 	for {
-		err := unix.Renameat(int(f.Fd()), name, int(t.Fd()), newName)
-		if err != unix.EINTR {
+		if err := call(int(f.Fd()), int(t.Fd())); err != unix.EINTR {
 			return err
 		}
 	}

@@ -10,9 +10,11 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
@@ -186,6 +188,41 @@ func TestRename(t *testing.T) {
 		ok(p, a.Rename("deep", p.Dir, "empty"))
 		wants(p, p.Rename("b", p.Dir, "empty"), fs.ErrExist, syscall.ENOTEMPTY)
 		if got := p.content("empty/again"); got != "1" {
+			p.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestLink(t *testing.T) {
+	everywhere(t, func(p *place) {
+		a, b := p.mkdir("a"), p.mkdir("b")
+		p.write("a/file", "1")
+		p.write("b/taken", "2")
+		ok(p, a.Symlink("file", "link"))
+		err := a.Link("file", b, "again")
+		if errors.Is(err, errors.ErrUnsupported) && strings.HasPrefix(p.name, "portable-by-path") {
+			p.gone("b/again")
+			return
+		}
+		ok(p, err)
+		one, two := must(a.Stat("file"))(p), must(b.Stat("again"))(p)
+		if one.Nlink != 2 || one.Ino != two.Ino {
+			p.Errorf("%+v and %+v are two files", one, two)
+		}
+		wants(p, a.Link("file", b, "taken"), fs.ErrExist)
+		wants(p, a.Link("none", b, "x"), fs.ErrNotExist)
+		for _, name := range []string{"link", "../a"} {
+			if err := a.Link(name, b, "x"); err == nil {
+				p.Errorf("linked %q", name)
+			}
+		}
+		wants(p, p.Link("a", b, "x"), dirfs.ErrNotRegular)
+		if err := a.Link("file", b, "../x"); err == nil {
+			p.Error("linked out of the directory")
+		}
+		p.gone("b/x")
+		ok(p, a.Remove("file"))
+		if got := p.content("b/again"); got != "1" {
 			p.Errorf("got %q", got)
 		}
 	})

@@ -39,7 +39,7 @@ var rules = []struct {
 	{"scan", "dirfs tree", "a scan is the same on both sides"},
 	{"supply", "delta digest dirfs tree wire", "reading content does not depend on who asks"},
 	{"cache", "digest dirfs tree", "what is kept of a file is what the system says of it, and its digest"},
-	{"contents", "cache dirfs supply tree", "content is digested the same on both sides"},
+	{"contents", "cache digest dirfs supply tree", "content is digested the same on both sides"},
 	{"stage", "digest dirfs tree wire", "staging does not depend on where content comes from"},
 	{"apply", "dirfs fault scan stage tree wire", "applying a plan does not depend on a session"},
 	{"sender", "cache contents delta digest dirfs fault queue report scan supply tree wire", "the rooms never see each other nor a network"},

@@ -26,6 +26,11 @@ const (
 	nearAnswer = 8 * time.Millisecond
 	// askBatch is how many questions are open at most.
 	askBatch = wire.MaxAsks / 8
+	// exploreBudget is how many bytes the answers about new directories may take
+	// together, and leastExplore one of them, while the destination has
+	// directories elsewhere that they, or some in them, may have been.
+	exploreBudget = 64 << 10
+	leastExplore  = 4 << 10
 )
 
 // descent finds out what the source is by asking about what differs only.
@@ -44,6 +49,13 @@ type descent struct {
 	ignored map[uint64]bool
 	left    int // questions that are not answered
 	room    int // bytes that all answers of a round may take together
+
+	gone      bool                          // the source lacks a directory that is here
+	elsewhere map[digest.Digest][]*tree.Dir // directories that are here; made when it is needed
+	found     []found                       // new ones that may be among them
+	mover     tree.Mover
+	origins   tree.Origins           // of those that are
+	proofs    map[uint64]*wire.Proof // that are asked for; nil until they come
 }
 
 // building is a wanted directory of which parts are known.
@@ -53,6 +65,8 @@ type building struct {
 	want   *tree.Dir
 	have   *tree.Dir // what is there, nil for a new directory
 	pieces []piece   // in order, without gaps
+	full   bool      // of a new one: nothing in it is elsewhere
+	split  bool      // of a new one: it does not fit into a budget
 	done   bool
 }
 
@@ -72,15 +86,21 @@ func (s *session) descend(ctx context.Context) error {
 		s.want.Dir = s.have.Dir
 		return nil
 	}
-	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool), room: nearRound}
+	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool), room: nearRound, origins: make(tree.Origins)}
+	d.mover = tree.Mover{Want: s.want.Dir, Copy: s.stays()}
 	s.descent = d
 	d.build(0, 0, s.want.Dir, s.have.Dir)
-	for round := 1; len(d.order) > 0; round++ {
-		if err := d.round(ctx, round); err != nil {
+	for len(d.order) > 0 {
+		for round := 1; len(d.order) > 0; round++ {
+			if err := d.round(ctx, round); err != nil {
+				return err
+			}
+		}
+		if err := d.meet(ctx); err != nil {
 			return err
 		}
 	}
-	s.descent = nil
+	s.descent, s.origins = nil, d.origins
 	s.summer.Sum(s.want.Dir)
 	if s.want.Dir.Digest != want {
 		return wire.Errorf("the description does not match its seal")
@@ -89,23 +109,29 @@ func (s *session) descend(ctx context.Context) error {
 }
 
 // build begins a directory that has so many above it.
-func (d *descent) build(id uint64, depth int, want, have *tree.Dir) {
+func (d *descent) build(id uint64, depth int, want, have *tree.Dir) *building {
 	b := &building{id: id, depth: depth, want: want, have: have, pieces: []piece{{section: -1}}}
 	if have != nil {
 		want.Dev, want.Ino = have.Dev, have.Ino
 	}
 	d.open[id] = b
 	d.order = append(d.order, b)
+	return b
 }
 
 // round asks what is open and takes in the answers.
 func (d *descent) round(ctx context.Context, round int) error {
 	questions := d.questions()
 	budget := uint64(min(max(d.room/len(questions), leastBudget), mostBudget)) << max(0, min(round-cheapRounds, 8))
+	explore := uint64(max(exploreBudget/len(questions), leastExplore))
 	for i := range questions {
-		if q := &questions[i]; d.open[q.Dir].have != nil {
-			q.Budget = budget // otherwise all of it is new
-		}
+		q := &questions[i]
+		switch b := d.open[q.Dir]; {
+		case b.have != nil:
+			q.Budget = budget
+		case d.gone && !b.full && !b.split:
+			q.Budget = explore
+		} // otherwise all of it is new
 	}
 	began := time.Now()
 	for len(questions) > 0 {
@@ -184,10 +210,21 @@ func (d *descent) assemble(b *building) {
 	}
 	b.want.Entries = entries
 	b.want.Digest = digest.Digest{}
+	d.gone = d.gone || b.have != nil && lacks(b.want, b.have)
 	b.pieces = nil
 	b.done = true
 	delete(d.open, b.id)
 	d.ignored[b.id] = true
+}
+
+// lacks reports whether have holds a directory that want does not.
+func lacks(want, have *tree.Dir) bool {
+	for i := range have.Entries {
+		if e := &have.Entries[i]; e.Dir != nil && len(e.Dir.Entries) > 0 && want.Find(e.Name) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // section takes in a part of an answer.
@@ -258,6 +295,7 @@ func (d *descent) ranges(b *building, i int, sec *wire.Section) error {
 		}
 		from = g.End
 	}
+	b.split = b.have == nil
 	b.pieces = slices.Replace(b.pieces, i, i+1, pieces...)
 	return nil
 }
@@ -321,8 +359,10 @@ func (d *descent) directory(b *building, id uint64, e *tree.Entry) {
 			e.Dir.Dev, e.Dir.Ino = have.Dev, have.Ino
 		}
 		d.ignored[id] = true
+	case have == nil && !b.full && d.find(id, b.depth+1, e.Dir):
+		d.ignored[id] = true
 	default:
-		d.build(id, b.depth+1, e.Dir, have)
+		d.build(id, b.depth+1, e.Dir, have).full = b.full
 	}
 }
 

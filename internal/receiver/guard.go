@@ -24,7 +24,7 @@ func (s *session) guard(ctx context.Context) error {
 		return err
 	}
 	if !s.Policy.NoDelete { // otherwise nothing goes, and nothing makes way
-		removed += s.plan.Removed
+		removed += s.plan.Removed()
 	}
 	if s.sourceEmpty() && removed > fewEntries && !s.Policy.AllowEmpty {
 		return fault.New(fault.Guard, "the source is empty and the destination holds %d entries: nothing was changed; see --allow-empty", removed)

@@ -183,9 +183,12 @@ type session struct {
 	unused  []target           // for newTarget; while not streaming the session's own
 
 	descent    *descent           // while comparing
+	origins    tree.Origins       // new directories that are elsewhere
 	dirs       map[uint64]growing // while streaming: directories of which more may come
 	plan       *tree.Plan
-	next       int              // the step of the plan to begin
+	steps      []tree.Step      // to be carried out: of the plan, or to find out what it is
+	next       int              // the one to begin
+	reusing    int              // steps that take what is elsewhere, and are not done
 	waiting    int              // targets that are not settled
 	need, free uint64           // while streaming: bytes of all files so far, and of the disk before
 	refetch    []*target        // compared, and different, or tried another way in vain
@@ -267,15 +270,19 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	if err := s.descend(ctx); err != nil {
 		return err
 	}
-	s.plan = tree.Compare(&s.have, &s.want, s.area.Canon)
+	s.plan = tree.Compare(&s.have, &s.want, s.area.Canon, s.origins)
 	for i := range s.plan.Blocked {
 		s.problem(s.plan.Blocked[i].Path(), "compare directory", errClosed)
 	}
+	s.plan.Find(s.have.Dir, s.area.Canon, leastReuse, s.stays())
 	if s.Checksum {
 		// It was compared; what is confirmed is what is there afterwards.
 		contents.Forget(s.want.Dir)
 	}
 	s.described = s.summer.Root(&s.want)
+	if err := s.reuse(ctx); err != nil {
+		return err
+	}
 	if err := s.guard(ctx); err != nil {
 		return err
 	}
@@ -285,6 +292,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	s.Counters.TotalFiles.Store(int64(s.plan.Files))
 	s.Counters.TotalBytes.Store(s.plan.Bytes)
 	s.Counters.Set(report.Transferring)
+	s.steps, s.next = s.plan.Steps, 0
 	return s.transfer(ctx)
 }
 

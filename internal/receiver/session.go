@@ -110,6 +110,8 @@ func (s *session) control(t wire.Type, body []byte) error {
 		return s.compareSums(body)
 	case wire.TypeOutline:
 		return s.outlined(body)
+	case wire.TypeProof:
+		return s.proof(body)
 	case wire.TypeProgress:
 		s.Counters.Peer.Add(1)
 		return nil
@@ -211,6 +213,9 @@ func (s *session) peerProblem(m *wire.Problem) error {
 	t.void(s)
 	s.released(t)
 	s.waiting--
+	if t.step.From != nil {
+		t.step.From.Failed = true
+	}
 	return nil
 }
 

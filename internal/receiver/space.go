@@ -44,7 +44,7 @@ func (s *session) fits(steps []tree.Step) error {
 	var stays, passes uint64
 	for i := range steps {
 		step := &steps[i]
-		if step.Kind != tree.Fetch {
+		if step.Kind != tree.Fetch && (step.Kind != tree.Reuse || step.From.Moves) {
 			continue
 		}
 		n := s.takes(step.Entry())

@@ -60,7 +60,8 @@ func (s *session) outcomes(ctx context.Context) error {
 	if err := s.flushSigned(); err != nil {
 		return err
 	}
-	if s.apply.Full() {
+	// What is taken from elsewhere must still be there.
+	if s.apply.Full() && s.reusing == 0 {
 		return s.apply.Install(ctx)
 	}
 	return nil
@@ -129,11 +130,11 @@ func (s *session) begin(ctx context.Context) (*target, error) {
 	if err := s.outline(); err != nil {
 		return nil, err
 	}
-	for s.next < len(s.plan.Steps) && s.waiting < window && s.sums < signed {
+	for s.next < len(s.steps) && s.waiting < window && s.sums < signed {
 		if ctx.Err() != nil { // there may be a million steps that want nothing
 			return nil, context.Cause(ctx)
 		}
-		step := s.plan.Steps[s.next]
+		step := s.steps[s.next]
 		s.next++
 		t, err := s.step(step)
 		if t != nil || err != nil {
@@ -165,6 +166,10 @@ func (s *session) step(step tree.Step) (*target, error) {
 			return s.fetch(step)
 		}
 		return nil, err
+	case tree.Move:
+		s.apply.Move(step)
+	case tree.Reuse:
+		s.takeFrom(step)
 	case tree.Fetch:
 		return s.fetch(step)
 	case tree.Verify:
@@ -191,7 +196,7 @@ func (s *session) fetch(step tree.Step) (*target, error) {
 
 func (s *session) fetchTarget(step tree.Step) (*target, error) {
 	id, ok := s.index.ID(step.Dir, step.Index)
-	if !ok {
+	if !ok && step.From == nil {
 		return nil, wire.Errorf("%s has no number", step.Path())
 	}
 	return s.newTarget(id, step, s.apply.Builds(step.Dir)), nil
@@ -321,6 +326,10 @@ func (s *session) hashed(o outcome) error {
 // compared decides about a file whose content is known on both sides.
 func (s *session) compared(t *target) error {
 	s.waiting--
+	if t.step.From != nil {
+		t.step.From.Proved = *t.local == *t.remote
+		return nil
+	}
 	have, want := t.step.Have, t.step.Entry()
 	if *t.local != *t.remote || have.Size != want.Size {
 		t.step.Kind = tree.Fetch

@@ -249,7 +249,7 @@ func (s *session) hash(t *target) outcome {
 }
 
 func (s *session) sum(t *target) (d digest.Digest, err error) {
-	f, err := s.basis(t)
+	f, err := s.compares(t)
 	if err != nil {
 		return d, err
 	}

@@ -1,6 +1,8 @@
 package sender
 
 import (
+	"context"
+
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -40,7 +42,7 @@ type part struct {
 }
 
 // answer describes what q asks for.
-func (d *describer) answer(q wire.Question) error {
+func (d *describer) answer(_ context.Context, q wire.Question) error {
 	dir, err := d.s.directory(q.Dir)
 	if err != nil {
 		return err

@@ -69,10 +69,11 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		peer:     peer,
 		source:   source,
 		fail:     fail,
-		asks:     queue.New[wire.Question](),
+		asks:     queue.New[question](),
 		visited:  queue.New[*tree.Dir](),
 		opened:   make(map[*large]bool),
 		outlines: make(map[uint64]*outlined),
+		proved:   make(map[*tree.Dir]bool),
 		canon:    peer.Destination.Canon.Tree(),
 		summer:   tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
@@ -130,17 +131,18 @@ type session struct {
 	source  *dirfs.Handles
 	fail    context.CancelCauseFunc
 	start   func(func(context.Context) error) // a goroutine that Run waits for, by one of those
-	asks    *queue.Queue[wire.Question]
+	asks    *queue.Queue[question]
 	visited *queue.Queue[*tree.Dir] // directories to stream, while scanning
 	desk    *desk
 
 	governor   *governor
 	compressor *wire.Compressor // nil where it is never used
 
-	canon    tree.Canon   // what the receiver's file system holds
-	reserved atomic.Int32 // entries skipped for their name
-	root     tree.Entry   // set when it is scanned, before anything is answered
-	summer   *tree.Summer // owned by describe, then by verdict
+	canon    tree.Canon         // what the receiver's file system holds
+	reserved atomic.Int32       // entries skipped for their name
+	root     tree.Entry         // set when it is scanned, before anything is answered
+	summer   *tree.Summer       // owned by describe, then by verdict
+	proved   map[*tree.Dir]bool // owned by describe: of which the content was asked for
 
 	mu     sync.Mutex // guards what follows, and changes of the tree
 	sealed bool       // the description is complete
@@ -195,7 +197,11 @@ func (s *session) describe(ctx context.Context) error {
 			return nil
 		}
 		for _, q := range asks {
-			if err := d.answer(q); err != nil {
+			answer := d.answer
+			if q.proves {
+				answer = d.prove
+			}
+			if err := answer(ctx, q.Question); err != nil {
 				return err
 			}
 		}

@@ -40,7 +40,13 @@ func (s *session) handle(message []byte) error {
 	}
 	switch t {
 	case wire.TypeAsk:
-		return s.ask(body)
+		questions, err := wire.DecodeAsk(body)
+		if err != nil {
+			return err
+		}
+		return s.ask(questions)
+	case wire.TypeProve:
+		return s.proveWanted(body)
 	case wire.TypeWant:
 		what, ids, err := wire.DecodeWant(body)
 		if err != nil {
@@ -83,18 +89,30 @@ func (s *session) described() bool {
 	return s.sealed
 }
 
-func (s *session) ask(body []byte) error {
-	questions, err := wire.DecodeAsk(body)
-	if err != nil {
-		return err
+// question is what the receiver asks about a directory: what is in it, or for a
+// proof of its content.
+type question struct {
+	wire.Question
+	proves bool
+}
+
+func (s *session) ask(questions []wire.Question) error {
+	asks := make([]question, len(questions))
+	for i := range questions {
+		asks[i].Question = questions[i]
 	}
+	return s.put(asks)
+}
+
+// put takes in questions to be answered.
+func (s *session) put(asks []question) error {
 	if s.streams() || !s.described() || s.wanting {
 		return wire.Errorf("a question that is out of phase")
 	}
-	if s.asked(len(questions)) > wire.MaxAsks {
+	if s.asked(len(asks)) > wire.MaxAsks {
 		return wire.Errorf("more than %d questions at once", wire.MaxAsks)
 	}
-	s.asks.Put(questions...)
+	s.asks.Put(asks...)
 	return nil
 }
 

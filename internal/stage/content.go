@@ -46,23 +46,6 @@ func (a *Area) seal(f dirfs.File, in dirfs.Dir, name string, m wire.Meta) (info 
 	return info, nil
 }
 
-// Copy makes a new file with the content of another one of the destination.
-func (a *Area) Copy(from dirfs.Dir, old string, in dirfs.Dir, name string, m wire.Meta) (dirfs.Info, error) {
-	src, err := from.Open(old)
-	if err != nil {
-		return dirfs.Info{}, err
-	}
-	defer src.Close()
-	f, err := in.Create(name, m.Perm)
-	if err != nil {
-		return dirfs.Info{}, err
-	}
-	if err := f.CopyFrom(src, 0, 0, m.Size); err != nil {
-		return dirfs.Info{}, errors.Join(err, f.Close(), in.Remove(name))
-	}
-	return a.seal(f, in, name, m)
-}
-
 // Large is a new file whose chunks come one by one, in about their order. Its
 // methods are safe for concurrent use.
 type Large struct {

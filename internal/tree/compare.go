@@ -2,6 +2,8 @@ package tree
 
 // Compare returns the plan that makes of the root have the root want. Both
 // may share directories, which are equal then. Times are compared as c says.
+// Origins are the new directories that have has elsewhere, of the same digest and
+// proved content; what moves has its flag.
 //
 // Different means type, size, time, permission and link target. A file of
 // the same size is fetched only after its content was compared: when its time
@@ -9,33 +11,42 @@ package tree
 //
 // The roots' own metadata is not part of the plan: working in a directory
 // changes its time, so it is always set at the end.
-func Compare(have, want *Entry, c Canon) *Plan {
-	cmp := comparison{canon: c, plan: new(Plan)}
+func Compare(have, want *Entry, c Canon, origins Origins) *Plan {
+	cmp := comparison{canon: c, origins: origins, loses: make(map[*Entry]*Dir), plan: new(Plan)}
 	if have.Dir.Closed {
 		cmp.plan.Blocked = append(cmp.plan.Blocked, Step{Dir: want.Dir, Index: -1})
 		return cmp.plan
 	}
 	// An explicit stack, so that a deep tree costs heap and no stack.
-	cmp.stack = append(cmp.stack, pair{have.Dir, want.Dir})
+	cmp.stack = append(cmp.stack, pair{have: have.Dir, want: want.Dir})
 	for len(cmp.stack) > 0 {
 		p := cmp.stack[len(cmp.stack)-1]
 		cmp.stack = cmp.stack[:len(cmp.stack)-1]
-		cmp.directories(p.have, p.want)
+		cmp.directories(p)
+	}
+	for i := range cmp.plan.Steps {
+		if s := &cmp.plan.Steps[i]; s.Kind == Move {
+			s.Within = cmp.loses[s.From.Entry()]
+		}
 	}
 	return cmp.plan
 }
 
-// pair is a wanted directory and what is there, nil where it is new.
-type pair struct{ have, want *Dir }
+// pair is a wanted directory and what is there, nil where it is new; then it may
+// have an equal one elsewhere.
+type pair struct{ have, want, equal *Dir }
 
 type comparison struct {
-	canon Canon
-	plan  *Plan
-	stack []pair
+	canon   Canon
+	origins Origins
+	loses   map[*Entry]*Dir // what moves out of a directory that stays
+	plan    *Plan
+	stack   []pair
 }
 
 // directories compares the entries of two directories in one merge.
-func (c *comparison) directories(have, want *Dir) {
+func (c *comparison) directories(p pair) {
+	have, want := p.have, p.want
 	var there []Entry
 	if have != nil {
 		there = have.Entries
@@ -55,6 +66,9 @@ func (c *comparison) directories(have, want *Dir) {
 				continue
 			}
 		}
+		if p.equal != nil {
+			step.From = &Origin{Dir: p.equal, Index: w, Proved: true}
+		}
 		c.entry(step)
 	}
 	for ; h < len(there); h++ {
@@ -68,11 +82,13 @@ func (c *comparison) directories(have, want *Dir) {
 
 func (c *comparison) remove(have *Dir, i int, want *Dir) {
 	s := Step{Kind: Remove, Dir: have, Index: i, Within: want, Have: &have.Entries[i]}
+	if s.Have.Flags&Moved != 0 {
+		c.loses[s.Have] = want
+	}
 	if c.blocked(have, i) {
 		return
 	}
 	c.plan.Removals = append(c.plan.Removals, s)
-	c.plan.Removed += have.Entries[i].Entries()
 }
 
 // blocked reports whether something of entry i of have could not be examined,
@@ -117,7 +133,6 @@ func (c *comparison) entry(s Step) {
 		// It could be moved out of the way, but never removed after that.
 		c.plan.Blocked = append(c.plan.Blocked, s)
 	case have.Type != want.Type:
-		c.plan.Removed += have.Entries()
 		c.put(s)
 	case want.Type == Directory:
 		c.directory(s)
@@ -148,14 +163,33 @@ func (c *comparison) entry(s Step) {
 
 // put plans something that is not there, or not of this kind.
 func (c *comparison) put(s Step) {
-	switch want := s.Entry(); want.Type {
+	want, from := s.Entry(), s.From
+	switch want.Type {
 	case File:
+		if from != nil {
+			c.fetch(Reuse, s)
+			return
+		}
 		c.fetch(Fetch, s)
 	case Link:
+		s.From = nil
 		c.add(Point, s)
 	case Directory:
+		if from == nil {
+			from = c.origins[want.Dir]
+		}
+		s.From = nil
+		p := pair{want: want.Dir}
+		if from != nil {
+			if from.Moves {
+				s.From = from
+				c.add(Move, s)
+				return
+			}
+			p.equal = from.Entry().Dir
+		}
 		c.add(Make, s)
-		c.stack = append(c.stack, pair{nil, want.Dir})
+		c.stack = append(c.stack, p)
 	}
 }
 
@@ -180,7 +214,7 @@ func (c *comparison) directory(s Step) {
 		c.add(Touch, s)
 	}
 	if want.Dir != have.Dir {
-		c.stack = append(c.stack, pair{have.Dir, want.Dir})
+		c.stack = append(c.stack, pair{have: have.Dir, want: want.Dir})
 	}
 }
 

@@ -26,8 +26,8 @@ func planText(p *tree.Plan) string {
 	for _, s := range p.Blocked {
 		words = append(words, "blocked "+s.Path())
 	}
-	if p.Removed > 0 {
-		words = append(words, fmt.Sprintf("removed=%d", p.Removed))
+	if p.Removed() > 0 {
+		words = append(words, fmt.Sprintf("removed=%d", p.Removed()))
 	}
 	if p.Files > 0 {
 		words = append(words, fmt.Sprintf("files=%d bytes=%d", p.Files, p.Bytes))
@@ -160,7 +160,7 @@ func TestCompare(t *testing.T) {
 			if c.canon != nil {
 				canon = *c.canon
 			}
-			p := tree.Compare(treetest.Parse(c.have), treetest.Parse(c.want), canon)
+			p := tree.Compare(treetest.Parse(c.have), treetest.Parse(c.want), canon, nil)
 			if got := planText(p); got != c.plan {
 				t.Errorf("\n got %s\nwant %s", got, c.plan)
 			}
@@ -172,7 +172,7 @@ func TestCompare(t *testing.T) {
 				if s.Kind == tree.Make {
 					seen[s.Entry().Dir] = true
 				}
-				if s.Have == nil && s.Dir.Parent != nil && !seen[s.Dir] && p.Removed == 0 && c.have == "" {
+				if s.Have == nil && s.Dir.Parent != nil && !seen[s.Dir] && p.Removed() == 0 && c.have == "" {
 					t.Errorf("%s comes before its directory", s.Path())
 				}
 			}
@@ -186,18 +186,18 @@ func TestCompareShared(t *testing.T) {
 	want.Dir.Find("a").Dir = have.Dir.Find("a").Dir
 	have.Dir.Find("a").Dir.Entries[0].Type = tree.Unknown
 	want.Dir.Find("a").Perm = 0o700
-	p := tree.Compare(have, want, tree.Exact)
+	p := tree.Compare(have, want, tree.Exact, nil)
 	if got, want := planText(p), "touch a, fetch b/z, remove b/y, removed=1, files=1 bytes=0"; got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 	want.Dir = have.Dir
-	if p := tree.Compare(have, want, tree.Exact); !p.Empty() {
+	if p := tree.Compare(have, want, tree.Exact, nil); !p.Empty() {
 		t.Errorf("the same tree: %s", planText(p))
 	}
 }
 
 func TestPlanString(t *testing.T) {
-	p := tree.Compare(treetest.Parse("f unproved\ng 600\nh/x\nk +1\nl >a"), treetest.Parse("d/\nf\ng\nk +2\nl >b\nz"), tree.Exact)
+	p := tree.Compare(treetest.Parse("f unproved\ng 600\nh/x\nk +1\nl >a"), treetest.Parse("d/\nf\ng\nk +2\nl >b\nz"), tree.Exact, nil)
 	want := `make "d"
 verify "f"
 touch "g"

@@ -16,6 +16,10 @@ const (
 	// Verify compares a file's content with the source's: equal size does
 	// not prove it. What differs is fetched, the rest touched where needed.
 	Verify
+	// Move moves a directory that the destination has elsewhere here.
+	Move
+	// Reuse takes the content of a file that the destination has elsewhere.
+	Reuse
 	// Point makes a link.
 	Point
 	// Touch sets metadata only.
@@ -24,7 +28,7 @@ const (
 	Remove
 )
 
-var kindNames = [...]string{Make: "make", Fetch: "fetch", Verify: "verify", Point: "link", Touch: "touch", Remove: "remove"}
+var kindNames = [...]string{Make: "make", Fetch: "fetch", Verify: "verify", Move: "move", Reuse: "reuse", Point: "link", Touch: "touch", Remove: "remove"}
 
 // String returns the verb for k.
 func (k Kind) String() string { return kindNames[k] }
@@ -36,11 +40,15 @@ type Step struct {
 	// Remove of the one that is there. An Index of -1 is Dir itself.
 	Dir   *Dir
 	Index int
-	// Within is, for Remove, the wanted directory that loses the entry.
+	// Within is, for Remove and Move, the wanted directory that loses the
+	// entry; nil if it goes as a whole.
 	Within *Dir
 	// Have is what is there under that name now, or nil. Where its type is
 	// another it is displaced: it waits, out of the way, for the removals.
 	Have *Entry
+	// From is, for Move and Reuse, what the entry is or has the content of;
+	// for Fetch and Verify what may have its content, if there is anything.
+	From *Origin
 }
 
 // Entry returns the entry that the step is about.
@@ -66,10 +74,8 @@ type Plan struct {
 	// Blocked are entries that could not be examined at the destination, so
 	// that it is not known what would have to be done.
 	Blocked []Step
-	// Removed counts the entries that go: those below removals and below
-	// what is displaced, each one.
-	Removed uint64
-	// Files and Bytes count what is fetched, taking every Verify for one.
+	// Files and Bytes count what is fetched or reused, taking every Verify
+	// for one.
 	Files uint64
 	Bytes int64
 }
@@ -82,15 +88,37 @@ func (p *Plan) String() string {
 	var b strings.Builder
 	for _, steps := range [][]Step{p.Steps, p.Removals} {
 		for i := range steps {
-			fmt.Fprintf(&b, "%s %q\n", steps[i].Kind, steps[i].Path())
+			s := &steps[i]
+			fmt.Fprintf(&b, "%s %q", s.Kind, s.Path())
+			if s.From != nil {
+				fmt.Fprintf(&b, " from %q", s.From.Path())
+			}
+			b.WriteByte('\n')
 		}
 	}
 	return b.String()
 }
 
+// Removed counts the entries that go: those below removals and below what is
+// displaced, each one. What moves does not go.
+func (p *Plan) Removed() (n uint64) {
+	for i := range p.Removals {
+		n += p.Removals[i].Have.Entries()
+	}
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Index >= 0 && s.Displaces() {
+			n += s.Have.Entries()
+		}
+	}
+	return n
+}
+
 // Entries returns how many entries e is: itself and all below it, as far as
-// they are known. It does not recurse.
+// they are known, but for what moves elsewhere. It does not recurse.
 func (e *Entry) Entries() (n uint64) {
+	if e.Flags&Moved != 0 {
+		return 0
+	}
 	n = 1
 	if e.Dir == nil {
 		return n
@@ -98,8 +126,11 @@ func (e *Entry) Entries() (n uint64) {
 	for stack := []*Dir{e.Dir}; len(stack) > 0; {
 		d := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		n += uint64(len(d.Entries))
 		for i := range d.Entries {
+			if d.Entries[i].Flags&Moved != 0 {
+				continue
+			}
+			n++
 			if c := d.Entries[i].Dir; c != nil {
 				stack = append(stack, c)
 			}

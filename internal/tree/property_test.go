@@ -146,7 +146,7 @@ func TestApplyingGivesWanted(t *testing.T) {
 		if i%2 == 0 {
 			want = mutated(r, have)
 		}
-		plan := tree.Compare(have, want, tree.Exact)
+		plan := tree.Compare(have, want, tree.Exact, nil)
 		m := flat(have)
 		before := len(m)
 		m.apply(t, plan)
@@ -166,10 +166,10 @@ func TestApplyingGivesWanted(t *testing.T) {
 				made++
 			}
 		}
-		if got := before + made - len(w); got != int(plan.Removed) {
-			t.Fatalf("pair %d: %d entries went, the plan counts %d\n%s", i, got, plan.Removed, plan)
+		if got := before + made - len(w); got != int(plan.Removed()) {
+			t.Fatalf("pair %d: %d entries went, the plan counts %d\n%s", i, got, plan.Removed(), plan)
 		}
-		if tree.Compare(have, have, tree.Exact).Empty() != true {
+		if tree.Compare(have, have, tree.Exact, nil).Empty() != true {
 			t.Fatalf("pair %d: a tree differs from itself", i)
 		}
 		// Equal digests are equal trees, and the other way round.
@@ -203,14 +203,14 @@ func TestDeep(t *testing.T) {
 	if got := have.Entries(); got != levels+2 {
 		t.Errorf("Entries() = %d", got)
 	}
-	if p := tree.Compare(have, want, tree.Exact); !p.Empty() {
+	if p := tree.Compare(have, want, tree.Exact, nil); !p.Empty() {
 		t.Errorf("equal trees: %d steps", len(p.Steps))
 	}
-	if p := tree.Compare(treetest.Parse(""), want, tree.Exact); len(p.Steps) != levels+1 {
+	if p := tree.Compare(treetest.Parse(""), want, tree.Exact, nil); len(p.Steps) != levels+1 {
 		t.Errorf("a new tree: %d steps", len(p.Steps))
 	}
-	if p := tree.Compare(have, treetest.Parse(""), tree.Exact); p.Removed != levels+1 {
-		t.Errorf("an extra tree: %d entries", p.Removed)
+	if p := tree.Compare(have, treetest.Parse(""), tree.Exact, nil); p.Removed() != levels+1 {
+		t.Errorf("an extra tree: %d entries", p.Removed())
 	}
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("took %v", d)

@@ -71,6 +71,9 @@ const (
 	Shared
 	// Sparse marks a file of the source that has holes.
 	Sparse
+	// Moved marks an entry of the destination that the wanted tree has at
+	// another path, to which it moves: it is not removed.
+	Moved
 )
 
 // Entry describes one thing in a directory. It is 64 bytes on a 64-bit

@@ -903,12 +903,13 @@ func (x *Done) GetChanges() *Changes {
 
 type Changes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Created       uint64                 `protobuf:"varint,1,opt,name=created,proto3" json:"created,omitempty"`   // entries that were not there
+	Created       uint64                 `protobuf:"varint,1,opt,name=created,proto3" json:"created,omitempty"`   // entries that were not there, but for what is reused
 	Replaced      uint64                 `protobuf:"varint,2,opt,name=replaced,proto3" json:"replaced,omitempty"` // files and links with other content
 	Touched       uint64                 `protobuf:"varint,3,opt,name=touched,proto3" json:"touched,omitempty"`   // entries with other metadata only
 	Removed       uint64                 `protobuf:"varint,4,opt,name=removed,proto3" json:"removed,omitempty"`
-	Bytes         uint64                 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"` // content written
-	Kept          uint64                 `protobuf:"varint,6,opt,name=kept,proto3" json:"kept,omitempty"`   // entries that the source does not have, left by policy
+	Bytes         uint64                 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`   // content written
+	Kept          uint64                 `protobuf:"varint,6,opt,name=kept,proto3" json:"kept,omitempty"`     // entries that the source does not have, left by policy
+	Reused        uint64                 `protobuf:"varint,7,opt,name=reused,proto3" json:"reused,omitempty"` // files that the destination had under another path
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -981,6 +982,13 @@ func (x *Changes) GetBytes() uint64 {
 func (x *Changes) GetKept() uint64 {
 	if x != nil {
 		return x.Kept
+	}
+	return 0
+}
+
+func (x *Changes) GetReused() uint64 {
+	if x != nil {
+		return x.Reused
 	}
 	return 0
 }
@@ -1155,14 +1163,15 @@ const file_control_proto_rawDesc = "" +
 	"\x04Done\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x123\n" +
-	"\achanges\x18\x03 \x01(\v2\x19.syncdirectory.v1.ChangesR\achanges\"\x9d\x01\n" +
+	"\achanges\x18\x03 \x01(\v2\x19.syncdirectory.v1.ChangesR\achanges\"\xb5\x01\n" +
 	"\aChanges\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\x04R\acreated\x12\x1a\n" +
 	"\breplaced\x18\x02 \x01(\x04R\breplaced\x12\x18\n" +
 	"\atouched\x18\x03 \x01(\x04R\atouched\x12\x18\n" +
 	"\aremoved\x18\x04 \x01(\x04R\aremoved\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x12\n" +
-	"\x04kept\x18\x06 \x01(\x04R\x04kept\"\n" +
+	"\x04kept\x18\x06 \x01(\x04R\x04kept\x12\x16\n" +
+	"\x06reused\x18\a \x01(\x04R\x06reused\"\n" +
 	"\n" +
 	"\bProgress\"5\n" +
 	"\aVerdict\x12\x12\n" +

@@ -19,6 +19,8 @@
 //	sender → receiver   Seal             root entry, digest and counts of the source
 //	sender ← receiver   Ask …            about directories whose digests differ
 //	sender → receiver   Listing …        until the receiver knows the whole source tree
+//	sender ← receiver   Prove            of what content directories are that it has elsewhere
+//	sender → receiver   Proof …
 //	sender ← receiver   Want …           content, or digests of content
 //	sender ← receiver   Signature …      what it has of a file, or of a fragment of one
 //	sender ← receiver   Probe …          about the outline of a large file
@@ -32,6 +34,16 @@
 // then streams without being asked: Listing messages in the order of the scan,
 // a parent before its children, with Pack, Chunk and End of every file in them
 // as if it had been wanted, then Seal; the receiver answers Done.
+//
+// # What is elsewhere
+//
+// A directory that is described with the digest of one that the destination has
+// under another path need not be described further. But digests cover sizes and
+// times, so both sides digest the content too: the receiver asks by Prove, while
+// questions are still allowed, and takes the directory for its own where the
+// Proof says the same; otherwise it asks about it as about any other. No directory
+// is proved twice, nor one that is in another. A file of the size and time of one
+// that the destination has elsewhere is wanted by its digest first.
 //
 // # Changed files
 //
@@ -153,8 +165,15 @@
 //	           byte level of the nodes, then for the top, or each of the groups: uvarint number
 //	           of the first node, uvarint nodes, for each uvarint length, digest
 //
-// Types 20 to 31 are kept for what later minor versions add: reuse of other
-// paths, authentication steps, and the acknowledgement that resuming needs. Hello has the fields that negotiate
+//	Prove    for one or more described directories: varint id minus the one before
+//
+//	Proof    uvarint id, byte 0 none | 1: digest
+//	         of the content below the directory: BLAKE3 over the content digests of the
+//	         files in it and below, in the order of their names, a directory's where its name
+//	         is. There is none where a file cannot be read, or is not what was described.
+//
+// Types 22 to 31 are kept for what later minor versions add: authentication steps,
+// and the acknowledgement that resuming needs. Hello has the fields that negotiate
 // them: abilities, session id, nonce and proof.
 //
 // # Digests of trees

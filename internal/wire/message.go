@@ -8,7 +8,7 @@ import (
 type Type byte
 
 // The types of messages. Numbers are never used again for anything else;
-// 20 to 31 are kept for what doc.go names.
+// 22 to 31 are kept for what doc.go names.
 const (
 	TypeHello    Type = 1  // control, both ways
 	TypeSeal     Type = 3  // control, sender → receiver
@@ -28,6 +28,8 @@ const (
 	TypeDelta     Type = 17 // sender → receiver
 	TypeProbe     Type = 18 // receiver → sender
 	TypeOutline   Type = 19 // sender → receiver
+	TypeProve     Type = 20 // receiver → sender
+	TypeProof     Type = 21 // sender → receiver
 )
 
 const (

@@ -52,21 +52,7 @@ const (
 
 // EncodeWant returns Want messages for the given files.
 func EncodeWant(what Wanted, ids []uint64) (messages []*Buffer) {
-	const perMessage = (SmallMessage - 3) / binary.MaxVarintLen64
-	for len(ids) > 0 {
-		n := min(len(ids), perMessage)
-		b := newMessage(TypeWant, SmallMessage)
-		p := append(b.b, byte(what))
-		var prev uint64
-		for _, id := range ids[:n] {
-			p = binary.AppendVarint(p, int64(id-prev))
-			prev = id
-		}
-		b.set(p)
-		messages = append(messages, b)
-		ids = ids[n:]
-	}
-	return messages
+	return encodeIDs(TypeWant, []byte{byte(what)}, ids)
 }
 
 // DecodeWant takes a Want message apart.
@@ -76,12 +62,6 @@ func DecodeWant(body []byte) (what Wanted, ids []uint64, err error) {
 	if what != WantContent && what != WantDigest {
 		r.fail("unknown kind of want")
 	}
-	var id uint64
-	for {
-		id += uint64(r.varint())
-		ids = append(ids, id)
-		if !r.more() {
-			return what, ids, r.end()
-		}
-	}
+	ids = r.ids()
+	return what, ids, r.end()
 }

@@ -1,0 +1,158 @@
+package receiver
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sync-directory/sync-directory/internal/apply"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/supply"
+	"github.com/sync-directory/sync-directory/internal/tree"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// leastReuse is the size below which a file is not looked for elsewhere: asking
+// for its digest takes as many bytes as its content.
+const leastReuse = 128
+
+// stays reports whether nothing moves out of its place: what a source that is
+// known in part lacks may be there all the same.
+func (s *session) stays() bool { return s.Policy.NoDelete || s.seal.Incomplete }
+
+// reuse compares the content of what the plan has found elsewhere with the
+// source's, before anything is changed, and lets the plan take what is the same.
+func (s *session) reuse(ctx context.Context) error {
+	s.steps, s.next = nil, 0
+	for i := range s.plan.Steps {
+		if step := &s.plan.Steps[i]; waitsForProof(step) {
+			verify := *step
+			verify.Kind = tree.Verify
+			s.steps = append(s.steps, verify)
+		}
+	}
+	if err := s.transfer(ctx); err != nil {
+		return err
+	}
+	s.plan.Steps = slices.DeleteFunc(s.plan.Steps, s.failed)
+	found := false
+	for i := range s.plan.Steps {
+		step := &s.plan.Steps[i]
+		found = s.decide(step) || found
+	}
+	if found { // what is elsewhere is taken before anything may replace it
+		slices.SortStableFunc(s.plan.Steps, func(a, b tree.Step) int { return last(&a) - last(&b) })
+	}
+	return nil
+}
+
+// waitsForProof reports whether a step has a file elsewhere that is not compared.
+func waitsForProof(step *tree.Step) bool {
+	return step.From != nil && !step.From.Proved && (step.Kind == tree.Fetch || step.Kind == tree.Verify)
+}
+
+// failed reports whether a step is over: the sender could not read the file.
+func (s *session) failed(step tree.Step) bool { return step.From != nil && step.From.Failed }
+
+// decide makes of a step one that takes what is elsewhere, if that is proved to be
+// the same.
+func (s *session) decide(step *tree.Step) bool {
+	switch {
+	case step.From == nil || step.Kind != tree.Fetch && step.Kind != tree.Verify:
+	case step.From.Proved:
+		step.Kind = tree.Reuse
+		if step.From.Moves {
+			step.From.Entry().Flags |= tree.Moved
+		}
+	default:
+		step.Kind, step.From = tree.Fetch, nil
+	}
+	return step.Kind == tree.Reuse
+}
+
+// last returns 1 for what may wait for content, and 0 for all else.
+func last(step *tree.Step) int {
+	if step.Kind == tree.Fetch || step.Kind == tree.Verify {
+		return 1
+	}
+	return 0
+}
+
+// compares opens the file of the destination that t is compared with.
+func (s *session) compares(t *target) (*supply.File, error) {
+	from := t.step.From
+	if from == nil {
+		return s.basis(t)
+	}
+	h, err := s.handles.Acquire(from.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.handles.Release(from.Dir)
+	f, err := supply.Open(h, from.Entry().Name)
+	if err != nil {
+		return nil, err
+	}
+	info := f.Info()
+	if e := from.Entry(); info.Size != e.Size || info.MTime != e.MTime() {
+		f.Close()
+		return nil, dirfs.ErrReplaced
+	}
+	from.Ino, from.CTime = info.Ino, info.CTime
+	return f, nil
+}
+
+// takeFrom begins to take the content for a step from elsewhere.
+func (s *session) takeFrom(step tree.Step) {
+	if s.apply.Lost(&step) {
+		return
+	}
+	t, err := s.fetchTarget(step)
+	if err != nil {
+		panic("receiver: " + err.Error())
+	}
+	s.waiting++
+	s.reusing++
+	s.tasks.Put(func() {
+		info, err := s.taken(t)
+		s.results.put(outcome{then: func() error { return s.tookFrom(t, info, err) }})
+	})
+}
+
+// taken makes the file of t of one that is elsewhere.
+func (s *session) taken(t *target) (info dirfs.Info, err error) {
+	e, from := t.step.Entry(), t.step.From
+	err = t.dirHandle(s, func(to dirfs.Dir) error {
+		h, err := s.handles.Acquire(from.Dir)
+		if err != nil {
+			return err
+		}
+		defer s.handles.Release(from.Dir)
+		info, err = s.area.Take(h, from, to, t.name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size})
+		return err
+	})
+	if err == nil {
+		s.Counters.Bytes.Add(e.Size)
+	}
+	return info, err
+}
+
+// tookFrom notes what came of a target whose content was elsewhere. What could not
+// be taken, since somebody has changed it, is got from the sender, if it can be
+// named; what is in a directory that was found as a whole can not.
+func (s *session) tookFrom(t *target, info dirfs.Info, err error) error {
+	s.reusing--
+	if err == nil {
+		return s.settle(outcome{t: t, info: info})
+	}
+	if t.step.From.Moves {
+		t.step.From.Entry().Flags &^= tree.Moved
+	}
+	if t.id == 0 || apply.DiskFailed(err) {
+		return s.settle(outcome{t: t, err: err})
+	}
+	s.Log.Debug("what was elsewhere is not any more, the file is got", "entry", t.id, "cause", err.Error())
+	s.waiting--
+	t.step.Kind, t.step.From = tree.Fetch, nil
+	s.refetch = append(s.refetch, t)
+	return nil
+}

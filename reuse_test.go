@@ -1,0 +1,383 @@
+package syncdirectory
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/linksim"
+)
+
+// exactly returns what is in a tree, by content and metadata.
+func exactly(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := read(t, dir)
+	for path, is := range all {
+		info, err := os.Lstat(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			all[path] = fmt.Sprintf("%v %d %s", info.Mode(), info.ModTime().UnixNano(), is)
+		}
+	}
+	return all
+}
+
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino
+}
+
+// yard is a source, and a destination that was equal to it.
+type yard struct {
+	*testing.T
+	from, to string
+}
+
+// newYard makes directories a, b and c of files that do not shrink: in each six,
+// of which two are in a directory below. All are older than anybody may doubt.
+func newYard(t *testing.T) *yard {
+	t.Helper()
+	dir := t.TempDir()
+	y := &yard{t, filepath.Join(dir, "from"), filepath.Join(dir, "to")}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, d := range []string{"a", "b", "c"} {
+		for i := range 6 {
+			path := fmt.Sprintf("%s/%s%d", d, d, i)
+			if i > 3 {
+				path = fmt.Sprintf("%s/sub/f%d", d, i)
+			}
+			y.write(path, noise(r, 20_000+i*1000))
+		}
+	}
+	y.write("log", noise(r, 30_000))
+	y.write("log.1", noise(r, 31_000))
+	y.write("log.2", noise(r, 32_000))
+	y.write("large", noise(r, 3<<20))
+	y.age()
+	if out, err := exec.Command("cp", "-a", y.from, y.to).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	return y
+}
+
+func (y *yard) write(path string, content []byte) {
+	y.Helper()
+	full := filepath.Join(y.from, path)
+	y.ok(os.MkdirAll(filepath.Dir(full), 0o755))
+	y.ok(os.WriteFile(full, content, 0o644))
+}
+
+// age gives everything a time of its own, long ago.
+func (y *yard) age() {
+	y.Helper()
+	n := 0
+	y.ok(filepath.WalkDir(y.from, func(path string, e fs.DirEntry, err error) error {
+		n++
+		when := time.Unix(1e9+int64(n), int64(n)*1001)
+		return os.Chtimes(path, when, when)
+	}))
+}
+
+func (y *yard) ok(err error) {
+	y.Helper()
+	if err != nil {
+		y.Fatal(err)
+	}
+}
+
+// mv renames in the source.
+func (y *yard) mv(from, to string) {
+	y.Helper()
+	y.ok(os.MkdirAll(filepath.Dir(filepath.Join(y.from, to)), 0o755))
+	y.ok(os.Rename(filepath.Join(y.from, from), filepath.Join(y.from, to)))
+}
+
+func (y *yard) cp(from, to string) {
+	y.Helper()
+	if out, err := exec.Command("cp", "-a", filepath.Join(y.from, from), filepath.Join(y.from, to)).CombinedOutput(); err != nil {
+		y.Fatalf("%v %s", err, out)
+	}
+}
+
+// edit appends to a file of the source.
+func (y *yard) edit(path string) {
+	y.Helper()
+	f, err := os.OpenFile(filepath.Join(y.from, path), os.O_APPEND|os.O_WRONLY, 0)
+	y.ok(err)
+	_, err = f.WriteString("edited\n")
+	y.ok(err)
+	y.ok(f.Close())
+}
+
+// TestReuse renames, moves, copies and swaps in the source. What the destination
+// has is not sent again.
+func TestReuse(t *testing.T) {
+	const few = 4 << 10 // all that is no content
+	for _, c := range []struct {
+		name   string
+		change func(y *yard)
+		most   int64    // bytes on the wire
+		moved  []string // "old>new": the very file, or directory
+	}{
+		{"a directory is renamed", func(y *yard) { y.mv("a", "z") }, few, []string{"a>z", "a/sub>z/sub", "a/a1>z/a1"}},
+		{"a directory moves into another", func(y *yard) { y.mv("a", "b/a") }, few, []string{"a>b/a"}},
+		{"a directory moves into a new one", func(y *yard) { y.mv("a", "new/deep/z") }, few, []string{"a>new/deep/z"}},
+		{"a directory moves out of one that goes", func(y *yard) { y.mv("a/sub", "z"); y.ok(os.RemoveAll(y.from + "/a")) }, few, []string{"a/sub>z"}},
+		{"a directory is renamed, and a file in it edited", func(y *yard) { y.mv("a", "z"); y.edit("z/a1") }, 30_000, []string{"a/sub>z/sub", "a/a2>z/a2"}},
+		{"a directory is renamed, and a file added to it", func(y *yard) { y.mv("a", "z"); y.write("z/new", []byte("new")) }, few, []string{"a/sub>z/sub", "a/a2>z/a2"}},
+		{"all directories are renamed", func(y *yard) { y.mv("a", "x"); y.mv("b", "y"); y.mv("c", "z") }, few, []string{"a>x", "b>y", "c>z"}},
+		{"two directories are swapped", func(y *yard) { y.mv("a", "t"); y.mv("b", "a"); y.mv("t", "b") }, few, []string{}},
+		{"directories in a cycle", func(y *yard) { y.mv("a", "t"); y.mv("c", "a"); y.mv("b", "c"); y.mv("t", "b") }, few, []string{}},
+		{"directories in a chain", func(y *yard) { y.mv("c", "d"); y.mv("b", "c"); y.mv("a", "b") }, few, []string{"c/c1>d/c1"}},
+		{"a directory onto another", func(y *yard) { y.ok(os.RemoveAll(y.from + "/b")); y.mv("a", "b") }, few, []string{"a/a1>b/a1"}},
+		{"a directory in place of a file", func(y *yard) { y.ok(os.Remove(y.from + "/log")); y.mv("a", "log") }, few, []string{"a>log"}},
+		{"a file in place of a directory", func(y *yard) { y.ok(os.RemoveAll(y.from + "/a")); y.mv("large", "a") }, few, []string{"large>a"}},
+		{"a file takes the place of the directory that it is in", func(y *yard) { y.mv("a/a1", "t"); y.ok(os.RemoveAll(y.from + "/a")); y.mv("t", "a") }, few, nil},
+		{"a directory takes the place of its parent", func(y *yard) { y.mv("a/sub", "t"); y.ok(os.RemoveAll(y.from + "/a")); y.mv("t", "a") }, few, nil},
+		{"a directory moves into itself", func(y *yard) { y.mv("a", "t"); y.mv("t", "a/a") }, few, []string{"a/a1>a/a/a1"}},
+		{"letters change their case", func(y *yard) { y.mv("a", "A"); y.mv("log", "LOG") }, few, []string{"a>A", "log>LOG"}},
+		{"a directory is copied", func(y *yard) { y.cp("a", "z") }, few, nil},
+		{"a directory is renamed and copied", func(y *yard) { y.cp("a", "y"); y.mv("a", "z") }, few, nil},
+		{"a directory is copied, and what is in it renamed", func(y *yard) { y.cp("a", "z"); y.mv("a/sub", "a/other") }, few, []string{"a/sub>a/other"}},
+		{"a directory is renamed, and one in it moves elsewhere", func(y *yard) { y.mv("a/sub", "other"); y.mv("a", "z") }, few, []string{"a/sub>other"}},
+		{"a file is renamed", func(y *yard) { y.mv("large", "huge") }, few, []string{"large>huge"}},
+		{"a file moves into a new directory", func(y *yard) { y.mv("large", "new/large") }, few, []string{"large>new/large"}},
+		{"a file moves onto another", func(y *yard) { y.mv("large", "log") }, few, nil},
+		{"two files are swapped", func(y *yard) { y.mv("log", "t"); y.mv("large", "log"); y.mv("t", "large") }, few, nil},
+		{"files in a cycle", func(y *yard) { y.mv("log", "t"); y.mv("log.1", "log"); y.mv("log.2", "log.1"); y.mv("t", "log.2") }, few, nil},
+		{"a log is rotated", func(y *yard) { y.mv("log.1", "log.2"); y.mv("log", "log.1"); y.write("log", []byte("fresh")) }, few, nil},
+		{"a file is copied", func(y *yard) { y.cp("large", "a/large") }, few, nil},
+		{"a file is renamed, with another mode", func(y *yard) { y.mv("large", "huge"); y.ok(os.Chmod(y.from+"/huge", 0o600)) }, few, nil},
+		{"everything moves down", func(y *yard) { y.mv("../from", "../t"); y.mv("../t", "all") }, few, []string{"a>all/a", "large>all/large"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			y := newYard(t)
+			c.change(y)
+			nodes := make(map[string]uint64)
+			for _, m := range c.moved {
+				old, path, _ := strings.Cut(m, ">")
+				nodes[path] = inode(t, filepath.Join(y.to, old))
+			}
+			result, sent, _, serr, rerr := acrossTo(t, y.from, &Receiver{Dir: y.to, NoFsync: true}, linksim.Link{})
+			if serr != nil || rerr != nil {
+				t.Fatalf("sender: %v, receiver: %v %v", serr, rerr, result.Problems)
+			}
+			t.Logf("%d bytes, %+v", sent, result.Changes)
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Error("the directories differ")
+			}
+			if sent > c.most {
+				t.Errorf("%d bytes crossed the wire, want %d at most", sent, c.most)
+			}
+			for path, node := range nodes {
+				if got := inode(t, filepath.Join(y.to, path)); got != node {
+					t.Errorf("%s is not what has moved", path)
+				}
+			}
+			unshared(t, y.to)
+		})
+	}
+}
+
+// unshared reports files that have a second name: what is there twice is there in
+// two files.
+func unshared(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.Sys().(*syscall.Stat_t).Nlink != 1 {
+			t.Errorf("%s has another name", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReuseVerifies has other content under names, sizes and times that are the
+// same: they prove nothing.
+func TestReuseVerifies(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(y *yard)
+	}{
+		{"a file of a renamed directory", func(y *yard) { y.mv("a", "z"); y.swap("z/sub/f5") }},
+		{"a renamed file", func(y *yard) { y.mv("large", "huge"); y.swap("huge") }},
+		{"a file of a copied directory", func(y *yard) { y.cp("a", "z"); y.swap("z/a0") }},
+		{"swapped files of a renamed directory", func(y *yard) { y.mv("a", "z"); y.mv("z/a0", "t"); y.mv("z/a1", "z/a0"); y.mv("t", "z/a1") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			y := newYard(t)
+			c.change(y)
+			result, _, _, serr, rerr := acrossTo(t, y.from, &Receiver{Dir: y.to, NoFsync: true}, linksim.Link{})
+			if serr != nil || rerr != nil {
+				t.Fatalf("sender: %v, receiver: %v", serr, rerr)
+			}
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Errorf("the directories differ, %+v", result.Changes)
+			}
+		})
+	}
+}
+
+// swap gives a file of the source other content of the same size and time.
+func (y *yard) swap(path string) {
+	y.Helper()
+	path = filepath.Join(y.from, path)
+	info, err := os.Stat(path)
+	y.ok(err)
+	b, err := os.ReadFile(path)
+	y.ok(err)
+	b[len(b)/2] ^= 1
+	dir, err := os.Stat(filepath.Dir(path))
+	y.ok(err)
+	y.ok(os.WriteFile(path, b, 0o644))
+	y.ok(os.Chtimes(path, info.ModTime(), info.ModTime()))
+	y.ok(os.Chtimes(filepath.Dir(path), dir.ModTime(), dir.ModTime()))
+}
+
+// TestMovesAreNoRemovals holds what moves against the guards.
+func TestMovesAreNoRemovals(t *testing.T) {
+	none := uint64(0)
+	t.Run("--max-delete", func(t *testing.T) {
+		y := newYard(t)
+		y.mv("a", "z")
+		y.mv("large", "b/huge")
+		y.mv("b/sub/f4", "t")
+		r := &Receiver{Dir: y.to, NoFsync: true, Options: Options{MaxDelete: &none}}
+		result, _, _, serr, rerr := acrossTo(t, y.from, r, linksim.Link{})
+		if serr != nil || rerr != nil || result.Changes.Removed != 0 || result.Changes.Reused != 8 {
+			t.Errorf("sender: %v, receiver: %v, %+v", serr, rerr, result.Changes)
+		}
+		if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+			t.Error("the directories differ")
+		}
+	})
+	t.Run("--max-delete and more than moves", func(t *testing.T) {
+		y := newYard(t)
+		before := exactly(t, y.to)
+		y.mv("a", "z")
+		y.ok(os.Remove(filepath.Join(y.from, "log")))
+		r := &Receiver{Dir: y.to, NoFsync: true, Options: Options{MaxDelete: &none}}
+		_, _, _, serr, rerr := acrossTo(t, y.from, r, linksim.Link{})
+		if CodeOf(serr) != 25 || CodeOf(rerr) != 25 {
+			t.Errorf("sender: %v, receiver: %v", serr, rerr)
+		}
+		if !maps.Equal(before, exactly(t, y.to)) {
+			t.Error("something was changed")
+		}
+	})
+	t.Run("--no-delete", func(t *testing.T) {
+		y := newYard(t)
+		before := exactly(t, y.to)
+		y.mv("a", "z")
+		y.mv("large", "huge")
+		r := &Receiver{Dir: y.to, NoFsync: true, Options: Options{NoDelete: true}}
+		result, sent, _, _, rerr := acrossTo(t, y.from, r, linksim.Link{})
+		if rerr != nil || result.Changes.Removed != 0 || sent > 4<<10 {
+			t.Errorf("%v, %d bytes, %+v", rerr, sent, result.Changes)
+		}
+		got := exactly(t, y.to)
+		for path, is := range exactly(t, y.from) {
+			if path != "." && got[path] != is {
+				t.Errorf("%s differs", path)
+			}
+		}
+		for path, is := range before {
+			if path != "." && got[path] != is {
+				t.Errorf("%s is not what it was", path)
+			}
+		}
+		unshared(t, y.to)
+	})
+}
+
+// TestReuseAtRandom moves, copies, edits and removes at random, twice in a row.
+func TestReuseAtRandom(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	rounds := 60
+	if testing.Short() {
+		rounds = 15
+	}
+	for round := range rounds {
+		y := newYard(t)
+		for again := range 2 {
+			var did []string
+			for range 1 + r.IntN(6) {
+				did = append(did, y.stir(r))
+			}
+			result, _, _, serr, rerr := acrossTo(t, y.from, &Receiver{Dir: y.to, NoFsync: true, Options: Options{Checksum: r.IntN(4) == 0}}, linksim.Link{})
+			if serr != nil || rerr != nil {
+				t.Fatalf("round %d.%d, %q: sender: %v, receiver: %v", round, again, did, serr, rerr)
+			}
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Fatalf("round %d.%d, %q: the directories differ, %+v", round, again, did, result.Changes)
+			}
+			unshared(t, y.to)
+		}
+	}
+}
+
+// stir changes something in the source, and says what.
+func (y *yard) stir(r *rand.Rand) string {
+	var paths []string
+	y.ok(filepath.WalkDir(y.from, func(path string, e fs.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(y.from, path); rel != "." {
+			paths = append(paths, rel)
+		}
+		return err
+	}))
+	if len(paths) == 0 {
+		y.write("again", noise(r, 1000))
+		return "again"
+	}
+	a, b := paths[r.IntN(len(paths))], paths[r.IntN(len(paths))]
+	if r.IntN(3) == 0 {
+		b = fmt.Sprintf("new%d", r.IntN(3))
+	}
+	if r.IntN(3) == 0 {
+		b = filepath.Join(filepath.Dir(b), filepath.Base(a))
+	}
+	full := func(p string) string { return filepath.Join(y.from, p) }
+	what := fmt.Sprint(a, " ", b)
+	// What fails, as moving a directory into itself does, is no change.
+	switch r.IntN(6) {
+	case 0, 1, 2:
+		if !within(full(b), full(a)) && !within(full(a), full(b)) {
+			_ = os.RemoveAll(full(b))
+			_ = os.Rename(full(a), full(b))
+		}
+		return "mv " + what
+	case 3:
+		_ = exec.Command("cp", "-a", full(a), full(b)).Run()
+		return "cp " + what
+	case 4:
+		_ = os.RemoveAll(full(a))
+		return "rm " + a
+	}
+	if b, err := os.ReadFile(full(a)); err == nil {
+		y.ok(os.WriteFile(full(a), append(bytes.Clone(b), "more"...), 0o644))
+	}
+	return "edit " + a
+}
