@@ -180,6 +180,13 @@ func (t *taker) hello() (*wire.Hello, error) {
 	if err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
 	}
+	if empty {
+		left, err := t.area.HasLeft()
+		if err != nil {
+			return nil, fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
+		}
+		empty = !left // what is staged is not to be sent again
+	}
 	h := newHello(wire.Role_RECEIVER, t.Options, t.compression)
 	h.Location = newLocation(t.root)
 	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon)}

@@ -173,7 +173,7 @@ func (a *Applier) make(s tree.Step, d *tree.Dir) error {
 	if a.fresh[s.Dir] {
 		return a.in(s.Dir, func(h dirfs.Dir) error { return h.Mkdir(d.Name, 0o700) })
 	}
-	name := a.Area.Next()
+	name := a.Area.NextFor(s.Path())
 	if err := a.Area.Files.Mkdir(name, 0o700); err != nil {
 		return err
 	}
@@ -329,7 +329,7 @@ func (a *Applier) Placed(s tree.Step) {
 
 func (a *Applier) count(s *tree.Step) {
 	switch {
-	case s.Kind == tree.Reuse:
+	case s.Kind == tree.Reuse && !s.From.Staged:
 		a.Changes.Reused++
 	case s.Have == nil:
 		a.Changes.Created++

@@ -144,7 +144,7 @@ func (s *session) withWorkers(ctx context.Context, f func() error) error {
 	wire.CloseWith(s.conn, fault.With(fault.Interrupted, err))
 	wg.Wait()
 	for _, t := range s.targets { // of a session that ended early
-		t.void(s)
+		t.keep(s)
 	}
 	return err
 }
@@ -243,8 +243,8 @@ func (s *session) problem(path, op string, err error) {
 
 // run leads the session from the scan to the verdict.
 func (s *session) run(ctx context.Context, empty bool) (err error) {
-	if err := s.apply.Clear(ctx, s.area.Files, func() {}); err != nil {
-		return err
+	if err := s.area.TakeUp(); err != nil {
+		return apply.Disk("take up what is staged", err)
 	}
 	if s.streaming = empty; empty {
 		err = s.stream(ctx)
@@ -274,6 +274,9 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	for i := range s.plan.Blocked {
 		s.problem(s.plan.Blocked[i].Path(), "compare directory", errClosed)
 	}
+	if err := s.leftovers(ctx); err != nil {
+		return err
+	}
 	s.plan.Find(s.have.Dir, s.area.Canon, leastReuse, s.stays())
 	if s.Checksum {
 		// It was compared; what is confirmed is what is there afterwards.
@@ -302,8 +305,10 @@ func (s *session) finish(ctx context.Context) error {
 	if err := s.apply.InstallAll(ctx); err != nil {
 		return err
 	}
-	if err := s.apply.Clear(ctx, s.area.Files, func() {}); err != nil { // what could not be installed
-		return err
+	for _, dir := range []dirfs.Dir{s.area.Files, s.area.Left} { // what could not be installed, or was not wanted
+		if err := s.apply.Clear(ctx, dir, func() {}); err != nil {
+			return err
+		}
 	}
 	// A problem of either side but a vanished file forbids to remove.
 	code := s.Problems.Code()

@@ -79,11 +79,19 @@ func (t *target) release(s *session) {
 
 // void discards what came of t. No writer works on it.
 func (t *target) void(s *session) {
+	t.end(s, (*stage.Large).Discard)
+}
+
+// keep lets go of t, of which a later session takes up what came. No writer works
+// on it.
+func (t *target) keep(s *session) { t.end(s, (*stage.Large).Leave) }
+
+func (t *target) end(s *session, file func(*stage.Large)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unchangeLocked(s)
 	if t.large != nil {
-		t.large.Discard()
+		file(t.large)
 		t.large = nil
 	}
 	t.release(s)

@@ -216,7 +216,7 @@ func (s *session) newTarget(id uint64, step tree.Step, build bool) *target {
 	s.unused = s.unused[1:]
 	t.id, t.what, t.step, t.dir, t.name, t.build = id, wire.WantContent, step, step.Dir, step.Entry().Name, build
 	if !build {
-		t.name = s.area.Next()
+		t.name = s.area.NextFor(step.Path())
 	}
 	return t
 }

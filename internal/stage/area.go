@@ -31,10 +31,15 @@ const (
 	displacedName = "displaced"
 )
 
+// LeftName is the name of Area.Left in the working directory.
+const LeftName = "left"
+
 // Area is the working directory of one receiver.
 type Area struct {
-	// Files holds what is staged, under names that Next makes.
+	// Files holds what is staged, under names that Next and NextFor make.
 	Files dirfs.Dir
+	// Left holds what earlier sessions have staged and not installed.
+	Left dirfs.Dir
 	// Displaced holds what a change of type has moved out of the way; it
 	// goes in the remove phase.
 	Displaced dirfs.Dir
@@ -79,6 +84,9 @@ func (a *Area) open() (err error) {
 		return err
 	}
 	if a.Files, _, err = enter(a.work, filesName); err != nil {
+		return err
+	}
+	if a.Left, _, err = enter(a.work, LeftName); err != nil {
 		return err
 	}
 	if a.Displaced, _, err = enter(a.work, displacedName); err != nil {
@@ -162,7 +170,7 @@ func PID(root dirfs.Dir) int {
 	return pid
 }
 
-// Next returns a name that is not in use in Files or Displaced, also not by
+// Next returns a name that is not in use in Files, Left or Displaced, also not by
 // what an earlier run left.
 func (a *Area) Next() string {
 	return hex.EncodeToString(a.ID[:4]) + "-" + strconv.FormatUint(a.seq.Add(1), 36)
@@ -208,7 +216,7 @@ func (a *Area) Remove() error {
 	err := a.inWork(func(work dirfs.Dir) error {
 		return errors.Join(
 			absent(work.Remove(pidName)), absent(work.Remove(idName)),
-			absent(work.RemoveDir(filesName)), absent(work.RemoveDir(displacedName)))
+			absent(work.RemoveDir(filesName)), absent(work.RemoveDir(LeftName)), absent(work.RemoveDir(displacedName)))
 	})
 	if err != nil {
 		return err
@@ -227,6 +235,7 @@ func (a *Area) Leave(t tree.Time) error {
 	err := a.inWork(func(work dirfs.Dir) error {
 		// Directories that are not empty stay, which is the point.
 		_ = work.RemoveDir(filesName)
+		_ = work.RemoveDir(LeftName)
 		_ = work.RemoveDir(displacedName)
 		return errors.Join(absent(work.Remove(pidName)), absent(work.Remove(idName)))
 	})
@@ -255,7 +264,7 @@ func (a *Area) inWork(f func(dirfs.Dir) error) error {
 }
 
 func (a *Area) closeHandles() {
-	for _, d := range []*dirfs.Dir{&a.Files, &a.Displaced, &a.work} {
+	for _, d := range []*dirfs.Dir{&a.Files, &a.Left, &a.Displaced, &a.work} {
 		if *d != nil {
 			// A directory handle has nothing to lose.
 			_ = (*d).Close()

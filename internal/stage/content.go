@@ -152,6 +152,12 @@ func (l *Large) Remade(m wire.Meta) (dirfs.Info, error) {
 // that verifies it.
 func (l *Large) File() dirfs.File { return l.f }
 
+// Leave closes the file as far as it has come: a later session takes it up.
+func (l *Large) Leave() {
+	// What it lacks is found out then.
+	_ = l.f.Close()
+}
+
 // Discard removes the file.
 func (l *Large) Discard() {
 	// It is void: what is not removed now is cleared with the stage.

@@ -14,6 +14,9 @@ type Origin struct {
 	CTime  Time
 	// Failed says that the source's file could not be read.
 	Failed bool
+	// Staged says that it is no entry of the destination, but what an earlier
+	// session has staged for this very path.
+	Staged bool
 }
 
 // Entry returns the entry itself.
@@ -101,7 +104,7 @@ func (m *Mover) Choose(candidates []*Dir) *Origin {
 		if f == changes {
 			continue
 		}
-		i, _ := search(d.Parent.Entries, d.Name)
+		i, _ := d.Parent.Position(d.Name)
 		o := &Origin{Dir: d.Parent, Index: i}
 		if f == goes && !m.Copy && m.free(d) {
 			o.Moves = true
@@ -189,7 +192,7 @@ func (c *Canon) fileKey(e *Entry) fileKey {
 	return fileKey{size: e.Size, mtime: c.Time(e.MTime())}
 }
 
-// Find sets From of the steps of p that fetch a file of at least so many bytes to a
+// Find sets From, unless it is set, of the steps of p that fetch a file of at least so many bytes to a
 // file that have holds elsewhere and that may have the content: one of the same
 // size and time, or of the same content where that is known; rather of the same
 // name, and rather one that is removed, which then moves unless copy says that
@@ -231,7 +234,7 @@ type finder struct {
 // fetches reports whether a step wants content that may be elsewhere: not
 // where only the content can tell whether it is there already.
 func (f *finder) fetches(s *Step) bool {
-	if s.Kind != Fetch && s.Kind != Verify || s.Entry().Size < f.least {
+	if s.Kind != Fetch && s.Kind != Verify || s.From != nil || s.Entry().Size < f.least {
 		return false
 	}
 	return s.Kind == Fetch || f.canon.Time(s.Have.MTime()) != f.canon.Time(s.Entry().MTime())

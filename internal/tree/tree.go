@@ -165,6 +165,10 @@ func (d *Dir) Find(name string) *Entry {
 	return nil
 }
 
+// Position returns where in Entries the entry with the given name is, and whether
+// there is one.
+func (d *Dir) Position(name string) (int, bool) { return search(d.Entries, name) }
+
 // search returns where name is, or would be, among entries.
 func search(entries []Entry, name string) (int, bool) {
 	lo, hi := 0, len(entries)
