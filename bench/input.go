@@ -80,14 +80,22 @@ func put(path string, content []byte, when time.Time) error {
 
 // large lays out a file of 1 GiB, a megabyte at a time: what this process takes
 // at most would be told of those that it starts.
-func large(dir string) error {
+func large(dir string) error { return fileOf(filepath.Join(dir, "large"), 1<<10, seed) }
+
+// twins lays out two files of half a GiB.
+func twins(dir string) error {
+	return errors.Join(fileOf(filepath.Join(dir, "one"), 1<<9, 1), fileOf(filepath.Join(dir, "two"), 1<<9, 2))
+}
+
+// fileOf makes a file of so many MiB.
+func fileOf(path string, n int, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0))
 	pool := words(r, 1<<20)
-	f, err := os.Create(filepath.Join(dir, "large"))
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	for range 1 << 10 {
+	for range n {
 		k := r.IntN(len(pool))
 		if _, err := f.Write(pool[k:]); err != nil {
 			return err
@@ -220,4 +228,21 @@ func editMany(dir string, n int) error {
 		_, err = fmt.Fprintf(f, "a line more, %d\n", n)
 		return errors.Join(err, f.Close())
 	})
+}
+
+// renameHalf gives every other directory at the top another name.
+func renameHalf(dir string, n int) error {
+	entries, err := os.ReadDir(dir)
+	for i, e := range entries {
+		if i%2 == 0 && err == nil {
+			err = os.Rename(filepath.Join(dir, e.Name()), filepath.Join(dir, fmt.Sprintf("r%d-%d", n, i)))
+		}
+	}
+	return err
+}
+
+// swapTwins gives each of two files the other one's name.
+func swapTwins(dir string, _ int) error {
+	one, two, spare := filepath.Join(dir, "one"), filepath.Join(dir, "two"), filepath.Join(dir, "spare")
+	return errors.Join(os.Rename(one, spare), os.Rename(two, one), os.Rename(spare, two))
 }

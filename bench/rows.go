@@ -43,6 +43,8 @@ func rows() []row {
 		{name: "pages", what: "a thousand pages of 4 KiB rewritten in 1 GiB", source: large, have: true, change: pages, tools: []tool{ours(), rsync()}, why: largeProfile},
 		{name: "members", what: "a hundred parts of 1 GiB replaced by longer and shorter ones", source: large, have: true, change: members, tools: []tool{ours(), rsync()}, why: largeProfile},
 		{name: "append", what: "lines appended to 1 GiB", source: large, have: true, change: appendLines, tools: []tool{ours(), rsync()}, why: largeProfile},
+		{name: "rename", what: "half of 40,000 files under another directory name", source: many(40_000), have: true, change: renameHalf, tools: []tool{ours(), rsync()}, reach: 0.30},
+		{name: "swap", what: "two large files of 512 MiB with each other's names", source: twins, have: true, change: swapTwins, tools: []tool{ours(), rsync()}},
 		{name: "edit", what: "one in a hundred of 40,000 files with a line more", source: many(40_000), have: true, change: editMany, tools: []tool{ours(), rsync()}, reach: 0.60},
 		{name: "checksum", what: "40,000 files compared by content again", source: many(40_000), have: true, tools: []tool{ours("--checksum"), rsync("-c")}, reach: 0.25},
 		{name: "checksum-cold", what: "the same, with nothing known", source: many(40_000), have: true, tools: []tool{uncached(), rsync("-c")}, reach: 0.70, why: "Two fifths of the processor's time is BLAKE3 of small files, where rsync takes XXH3, and nearly all of the rest opening and reading them; both cores are busy throughout."},

@@ -40,6 +40,7 @@ func (s *session) reuse(ctx context.Context) error {
 		found = s.decide(step) || found
 	}
 	if found { // what is elsewhere is taken before anything may replace it
+		s.trade()
 		slices.SortStableFunc(s.plan.Steps, func(a, b tree.Step) int { return last(&a) - last(&b) })
 	}
 	return nil
@@ -67,6 +68,24 @@ func (s *session) decide(step *tree.Step) bool {
 		step.Kind, step.From = tree.Fetch, nil
 	}
 	return step.Kind == tree.Reuse
+}
+
+// trade lets files move that make way for others which are here as well: in a swap,
+// or in what a rotation of logs leaves of its names.
+func (s *session) trade() {
+	replaced := make(map[*tree.Entry]bool)
+	for i := range s.plan.Steps {
+		if step := &s.plan.Steps[i]; step.Kind == tree.Reuse && step.Have != nil && step.Have.Type == tree.File {
+			replaced[step.Have] = true
+		}
+	}
+	for i := range s.plan.Steps {
+		step := &s.plan.Steps[i]
+		if step.Kind == tree.Reuse && replaced[step.From.Entry()] && !s.stays() {
+			step.From.Moves = true
+			delete(replaced, step.From.Entry()) // others copy it
+		}
+	}
 }
 
 // last returns 1 for what may wait for content, and 0 for all else.
