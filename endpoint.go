@@ -71,6 +71,12 @@ func (o Options) wish() (*wire.Compression, error) {
 // comparesContent reports whether either end wants that.
 func (l *link) comparesContent() bool { return l.mine.Checksum || l.peer.Checksum }
 
+// cached reports whether both ends may know contents of an earlier session.
+func (l *link) cached() bool { return l.mine.Cached && l.peer.Cached }
+
+// hasCache reports whether something of the directory at path is kept.
+func (o Options) hasCache(path string) bool { return o.Cache != "" && cache.Exists(o.Cache, path) }
+
 // cache returns what is known of the contents in the directory at path, or nil
 // where nothing can be kept.
 func (o Options) cache(path string, root dirfs.Dir, l link) *cache.Cache {
@@ -142,7 +148,6 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	stop()
 	cancel(nil)
 	telling.Wait()
-	r.result.ByContent = l.comparesContent() && !l.mine.GetDestination().GetEmpty() && !l.peer.GetDestination().GetEmpty()
 	r.result.Elapsed = time.Since(start)
 	r.result.Sent, r.result.Received = l.conn.Counters()
 	r.result.Problems, r.result.Failed = r.problems.All()

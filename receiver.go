@@ -189,6 +189,7 @@ func (t *taker) hello() (*wire.Hello, error) {
 	}
 	h := newHello(wire.Role_RECEIVER, t.Options, t.compression)
 	h.Location = newLocation(t.root)
+	h.Cached = !empty && t.hasCache(t.path)
 	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon)}
 	return h, nil
 }
@@ -198,7 +199,7 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 	defer handles.Close()
 	d := receiver.Destination{Area: t.area, Handles: handles, Empty: l.mine.Destination.Empty, Here: l.mine.Location}
 	var known *cache.Cache
-	if l.comparesContent() {
+	if l.comparesContent() || l.cached() {
 		known = t.cache(t.path, t.root, l)
 	}
 	result, err := receiver.Run(ctx, l.conn, l.peer, d, receiver.Options{
@@ -206,6 +207,7 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 		Checksum:    t.Checksum,
 		WholeFile:   t.WholeFile,
 		Cache:       known,
+		Cached:      l.cached(),
 		IgnoreSpace: t.IgnoreSpace,
 		Transfers:   t.Transfers,
 		Checkers:    t.Checkers,
@@ -221,6 +223,6 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 	}
 	r.result.Digest = result.Digest.String()
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)
-	r.result.Compared = result.Verified
+	r.result.Compared, r.result.ByContent = result.Verified, result.ByContent
 	return err
 }

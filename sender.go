@@ -83,6 +83,7 @@ func (g *giver) options() Options { return g.Options }
 func (g *giver) hello() (*wire.Hello, error) {
 	h := newHello(wire.Role_SENDER, g.Options, g.compression)
 	h.Location = newLocation(g.root)
+	h.Cached = g.hasCache(g.path)
 	return h, nil
 }
 
@@ -93,6 +94,7 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 		Links:       g.Links,
 		Checksum:    g.Checksum,
 		Cache:       g.cache(g.path, g.root, l),
+		Cached:      l.cached(),
 		Transfers:   g.Transfers,
 		Checkers:    g.Checkers,
 		Compression: l.mine.Compression,
@@ -103,7 +105,7 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 		Counters:    g.Counters,
 		Problems:    r.problems,
 	})
-	r.result.Digest = result.Digest.String()
+	r.result.Digest, r.result.ByContent = result.Digest.String(), result.ByContent
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)
 	return err
 }

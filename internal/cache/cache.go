@@ -82,10 +82,23 @@ type record struct {
 // kept in dir. It is read when something is first looked for, so that a run that
 // looks for nothing does not pay for it.
 func Open(dir, root string) *Cache {
-	name := digest.Sum([]byte(root))
-	c := &Cache{path: filepath.Join(dir, hex.EncodeToString(name[:16])), root: []byte(root)}
+	c := &Cache{path: pathOf(dir, root), root: []byte(root)}
 	c.load = sync.OnceFunc(c.read)
 	return c
+}
+
+// Exists reports whether Open would find something in dir for the directory at root.
+func Exists(dir, root string) bool {
+	f, err := openPrivate(pathOf(dir, root))
+	if err == nil {
+		_ = f.Close() // nothing was written
+	}
+	return err == nil
+}
+
+func pathOf(dir, root string) string {
+	name := digest.Sum([]byte(root))
+	return filepath.Join(dir, hex.EncodeToString(name[:16]))
 }
 
 func (c *Cache) read() {

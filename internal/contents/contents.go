@@ -47,6 +47,22 @@ func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers i
 	return context.Cause(ctx)
 }
 
+// few is how many bytes of unknown content are so few that they are digested
+// without being asked to.
+const few = 32 << 20
+
+// Few reports whether the content of all files below root is known, but for few
+// bytes in files that can be read.
+func Few(root *tree.Dir) bool {
+	unknown := int64(0)
+	walk(root, func(e *tree.Entry) {
+		if e.Target == "" {
+			unknown += e.Size + 4<<10 // what opening it takes
+		}
+	})
+	return unknown <= few
+}
+
 // Prove returns the digest of the content below a directory of which nothing is
 // known yet, and whether there is one: of each file below, as it was scanned. It
 // is BLAKE3 over the content digests of the files in the order of their names,

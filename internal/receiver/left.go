@@ -45,7 +45,7 @@ func staged(d *tree.Dir, i int) tree.Origin {
 // left is what earlier sessions have staged.
 type left struct {
 	canon tree.Canon
-	tags  map[string][]tree.Origin    // by what their names say of their path
+	tags  map[string][]tree.Origin  // by what their names say of their path
 	dirs  map[*tree.Dir][]*tree.Dir // by the wanted directory that they were to be
 }
 

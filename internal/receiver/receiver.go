@@ -33,6 +33,8 @@ type Options struct {
 	Checksum bool // compare all content
 	// Cache has what is known of contents, or is nil.
 	Cache *cache.Cache
+	// Cached says that both sides may know contents of an earlier session.
+	Cached bool
 	// WholeFile gets changed files without looking at what there is of them.
 	WholeFile bool
 	// IgnoreSpace begins even where the disk looks too small.
@@ -76,6 +78,8 @@ type Result struct {
 	Counts   *wire.Counts  // of the source
 	Changes  *wire.Changes
 	Verified uint64 // files whose content was compared without need to fetch
+	// ByContent says that all content was compared.
+	ByContent bool
 }
 
 // Destination is the directory that a session makes equal to the source.
@@ -201,6 +205,7 @@ type session struct {
 	result     Result
 	busy       sync.WaitGroup // messages in content that are not worked on yet
 	streaming  bool
+	knows      bool // contents, but for few, without having been asked to
 }
 
 func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.CancelCauseFunc, o Options) *session {
@@ -264,6 +269,9 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	}
 	s.want.Dir.Dev, s.want.Dir.Ino = s.have.Dir.Dev, s.have.Dir.Ino
 	if err := s.awaitSeal(ctx); err != nil {
+		return err
+	}
+	if err := s.settleContents(); err != nil {
 		return err
 	}
 	s.Counters.Set(report.Comparing)
@@ -335,6 +343,7 @@ func (s *session) finish(ctx context.Context) error {
 // verdict.
 func (s *session) confirm(ctx context.Context) error {
 	d := s.summer.Root(&s.want)
+	s.result.ByContent = s.Checksum && !s.streaming
 	s.result.Digest, s.result.Changes, s.result.Counts = d, &s.apply.Changes, s.seal.Counts
 	done := &wire.Done{Code: uint32(s.Problems.Code()), Digest: d[:], Changes: &s.apply.Changes}
 	if err := s.conn.Write(wire.Encode(done)); err != nil {

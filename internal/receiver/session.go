@@ -246,32 +246,52 @@ func (s *session) scan(ctx context.Context) (err error) {
 	if err != nil {
 		return fault.With(fault.Path, err)
 	}
-	if s.Checksum {
-		if err := s.digest(ctx); err != nil {
+	if s.asksWhatIsKnown() {
+		s.knows = contents.Few(s.have.Dir)
+		if err := s.conn.Write(wire.Encode(&wire.Known{Contents: s.knows})); err != nil {
 			return err
 		}
 	}
+	if s.Checksum || s.knows {
+		return s.digest(ctx)
+	}
+	contents.Forget(s.have.Dir)
 	s.summer.Sum(s.have.Dir)
 	return nil
 }
 
+// asksWhatIsKnown reports whether it is up to what both sides know whether contents
+// are compared.
+func (s *session) asksWhatIsKnown() bool { return s.Cached && !s.Checksum }
+
 // known returns what the scan asks for what is known of contents.
 func (s *session) known() func(dirfs.Info) string {
-	if !s.Checksum {
+	if !s.Checksum && !s.Cached {
 		return nil
 	}
 	return contents.Known(s.Cache)
 }
 
-// digest finds out all content, after which the files whose content is known
-// need no further proof.
+// settleContents makes the digests of the destination cover what those of the source
+// do.
+func (s *session) settleContents() error {
+	if s.seal.Contents && !s.Checksum && !s.knows {
+		return wire.Errorf("a seal over contents that are not known here")
+	}
+	s.Checksum = s.Checksum || s.seal.Contents
+	if s.Checksum {
+		s.have.Dir.Prove()
+	} else if s.knows {
+		contents.Forget(s.have.Dir)
+	}
+	s.summer.Sum(s.have.Dir)
+	return nil
+}
+
+// digest finds out all content.
 func (s *session) digest(ctx context.Context) error {
 	s.Counters.Set(report.Comparing)
-	if err := contents.Fill(ctx, s.have.Dir, s.handles, s.Checkers, s.Cache, &s.Counters.Compared, s.Log); err != nil {
-		return err
-	}
-	s.have.Dir.Prove()
-	return nil
+	return contents.Fill(ctx, s.have.Dir, s.handles, s.Checkers, s.Cache, &s.Counters.Compared, s.Log)
 }
 
 // unscanned hears of entries that could not be examined. Where that matters
@@ -285,7 +305,7 @@ func (s *session) flags(info dirfs.Info) (f tree.Flags) {
 	if info.Nlink > 1 {
 		f |= tree.Shared
 	}
-	if s.Checksum || near(info.MTime, info.CTime) {
+	if near(info.MTime, info.CTime) {
 		f |= tree.Unproved
 	}
 	return f

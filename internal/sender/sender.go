@@ -36,6 +36,8 @@ type Options struct {
 	// Checksum compares all content; Cache has what is known of it, or is nil.
 	Checksum bool
 	Cache    *cache.Cache
+	// Cached says that both sides may know contents of an earlier session.
+	Cached bool
 	// Above are the ids of destinations that the source lies in.
 	Above [][]byte
 	// Compression is this side's wish, and RoundTrip how long the peer's
@@ -54,6 +56,8 @@ type Result struct {
 	Digest  digest.Digest // of the root as it was sent
 	Counts  *wire.Counts
 	Changes *wire.Changes // at the receiver
+	// ByContent says that all content was compared.
+	ByContent bool
 }
 
 // Run gives the directory whose handles are source to the receiver that sent
@@ -74,6 +78,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		opened:   make(map[*large]bool),
 		outlines: make(map[uint64]*outlined),
 		proved:   make(map[*tree.Dir]bool),
+		theirs:   make(chan bool, 1),
 		canon:    peer.Destination.Canon.Tree(),
 		summer:   tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
@@ -138,6 +143,9 @@ type session struct {
 	governor   *governor
 	compressor *wire.Compressor // nil where it is never used
 
+	theirs chan bool // whether the receiver knows contents
+	known  bool      // both sides know; owned by describe, then by verdict
+
 	canon    tree.Canon         // what the receiver's file system holds
 	reserved atomic.Int32       // entries skipped for their name
 	root     tree.Entry         // set when it is scanned, before anything is answered
@@ -161,6 +169,7 @@ type session struct {
 	maxIndex uint64
 
 	wanting bool       // owned by read: the first want came, no question does
+	told    bool       // owned by read: what the receiver knows
 	done    *wire.Done // set by read when it ends
 	result  Result
 }
@@ -231,6 +240,7 @@ func (s *session) seal() error {
 	s.mu.Unlock()
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
+	seal.Contents = s.comparesContent()
 	seal.Incomplete = code != fault.OK && code != fault.Vanished
 	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d.String())
 	return s.conn.Write(wire.Encode(seal))
@@ -248,7 +258,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		Visit:      visit,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
-		Content:    s.known(),
+		Content:    s.cached(),
 		Flags: func(info dirfs.Info) tree.Flags {
 			if info.Alloc < info.Size {
 				return tree.Sparse
@@ -259,11 +269,8 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 	if err != nil {
 		return fault.With(fault.Path, err)
 	}
-	if s.comparesContent() {
-		s.Counters.Set(report.Comparing)
-		if err := contents.Fill(ctx, root.Dir, s.source, s.Checkers, s.Cache, &s.Counters.Compared, s.Log); err != nil {
-			return err
-		}
+	if err := s.contents(ctx, root.Dir); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -274,15 +281,41 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 // comparesContent reports whether the content of all files is compared. Where
 // the receiver has nothing there is nothing to compare.
 func (s *session) comparesContent() bool {
-	return (s.Checksum || s.peer.Checksum) && !s.streams()
+	return (s.Checksum || s.peer.Checksum || s.known) && !s.streams()
 }
 
-// known returns what the scan asks for what is known of contents.
-func (s *session) known() func(dirfs.Info) string {
-	if !s.comparesContent() {
+// asksWhatIsKnown reports whether it is up to what both sides know.
+func (s *session) asksWhatIsKnown() bool {
+	return s.Cached && !s.streams() && !s.Checksum && !s.peer.Checksum
+}
+
+// cached returns what the scan asks for what is known of contents.
+func (s *session) cached() func(dirfs.Info) string {
+	if !s.comparesContent() && !s.asksWhatIsKnown() {
 		return nil
 	}
 	return contents.Known(s.Cache)
+}
+
+// contents finds out all content if it is compared.
+func (s *session) contents(ctx context.Context, root *tree.Dir) error {
+	if s.asksWhatIsKnown() {
+		mine := contents.Few(root)
+		select {
+		case theirs := <-s.theirs:
+			s.known = mine && theirs
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if !s.known {
+			contents.Forget(root)
+		}
+	}
+	if !s.comparesContent() {
+		return nil
+	}
+	s.Counters.Set(report.Comparing)
+	return contents.Fill(ctx, root, s.source, s.Checkers, s.Cache, &s.Counters.Compared, s.Log)
 }
 
 // describedAs says what the receiver is told of an entry's type.
@@ -372,6 +405,7 @@ func count(root *tree.Dir) *wire.Counts {
 // verdict compares what the receiver has with what was sent, tells it, and
 // ends the session.
 func (s *session) verdict(ctx context.Context) (Result, error) {
+	s.result.ByContent = s.comparesContent()
 	if s.comparesContent() {
 		// It was compared; what is confirmed is what is there now.
 		contents.Forget(s.root.Dir)

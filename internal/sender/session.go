@@ -65,7 +65,7 @@ func (s *session) handle(message []byte) error {
 	case wire.TypeProgress:
 		s.Counters.Peer.Add(1)
 		return nil
-	case wire.TypeProblem, wire.TypeDone:
+	case wire.TypeProblem, wire.TypeDone, wire.TypeKnown:
 		m, err := wire.Decode(t, body)
 		if err != nil {
 			return err
@@ -75,6 +75,12 @@ func (s *session) handle(message []byte) error {
 			s.Problems.Add(report.Problem{Path: string(m.Path), Operation: m.Operation, Cause: m.Cause, Vanished: m.Vanished, Peer: true})
 		case *wire.Done:
 			return s.finish(m)
+		case *wire.Known:
+			if !s.asksWhatIsKnown() || s.told {
+				return wire.Errorf("what is known was not asked")
+			}
+			s.told = true
+			s.theirs <- m.Contents
 		}
 		return nil
 	}

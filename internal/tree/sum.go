@@ -146,7 +146,8 @@ func (d *Dir) Changed() {
 	}
 }
 
-// Prove takes Unproved from all files below d whose content is known.
+// Prove takes Unproved from all files below d whose content is known, and gives it
+// to the others.
 func (d *Dir) Prove() {
 	for stack := []*Dir{d}; len(stack) > 0; {
 		d := stack[len(stack)-1]
@@ -155,8 +156,11 @@ func (d *Dir) Prove() {
 			switch e := &d.Entries[i]; {
 			case e.Dir != nil:
 				stack = append(stack, e.Dir)
-			case e.Type == File && e.Target != "":
+			case e.Type != File:
+			case e.Target != "":
 				e.Flags &^= Unproved
+			default:
+				e.Flags |= Unproved
 			}
 		}
 	}

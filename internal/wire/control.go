@@ -50,6 +50,8 @@ func Encode(m proto.Message) *Buffer {
 		return encodeControl(TypeVerdict, m)
 	case *Progress:
 		return encodeControl(TypeProgress, m)
+	case *Known:
+		return encodeControl(TypeKnown, m)
 	}
 	panic("wire: not a control message")
 }
@@ -84,6 +86,8 @@ func Decode(t Type, body []byte) (proto.Message, error) {
 		m = new(Verdict)
 	case TypeProgress:
 		m = new(Progress)
+	case TypeKnown:
+		m = new(Known)
 	default:
 		return nil, Errorf("unknown message type %d", t)
 	}
@@ -146,6 +150,8 @@ func NewCanon(c tree.Canon) *Canon {
 }
 
 func (m *Progress) check() string { return "" }
+
+func (m *Known) check() string { return "" }
 
 func (m *Seal) check() string {
 	switch {

@@ -140,6 +140,7 @@ type Hello struct {
 	Progress      bool                   `protobuf:"varint,13,opt,name=progress,proto3" json:"progress,omitempty"`                    // wants to hear, about every second, that work goes on
 	Compression   *Compression           `protobuf:"bytes,14,opt,name=compression,proto3" json:"compression,omitempty"`               // how the sender compresses; see Agreed in compress.go
 	WholeFile     bool                   `protobuf:"varint,15,opt,name=whole_file,json=wholeFile,proto3" json:"whole_file,omitempty"` // get changed files whole; either side may ask
+	Cached        bool                   `protobuf:"varint,16,opt,name=cached,proto3" json:"cached,omitempty"`                        // digests of contents of an earlier session are kept here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -275,6 +276,13 @@ func (x *Hello) GetCompression() *Compression {
 func (x *Hello) GetWholeFile() bool {
 	if x != nil {
 		return x.WholeFile
+	}
+	return false
+}
+
+func (x *Hello) GetCached() bool {
+	if x != nil {
+		return x.Cached
 	}
 	return false
 }
@@ -611,6 +619,7 @@ type Seal struct {
 	Digest        []byte                 `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"` // of the root directory
 	Counts        *Counts                `protobuf:"bytes,5,opt,name=counts,proto3" json:"counts,omitempty"`
 	Incomplete    bool                   `protobuf:"varint,6,opt,name=incomplete,proto3" json:"incomplete,omitempty"` // something could not be scanned: nothing is removed
+	Contents      bool                   `protobuf:"varint,7,opt,name=contents,proto3" json:"contents,omitempty"`     // digest covers the content of files
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -683,6 +692,13 @@ func (x *Seal) GetCounts() *Counts {
 func (x *Seal) GetIncomplete() bool {
 	if x != nil {
 		return x.Incomplete
+	}
+	return false
+}
+
+func (x *Seal) GetContents() bool {
+	if x != nil {
+		return x.Contents
 	}
 	return false
 }
@@ -993,6 +1009,52 @@ func (x *Changes) GetReused() uint64 {
 	return 0
 }
 
+// Known answers whether contents can be compared without being asked to. Receiver
+// → sender, before the Seal.
+type Known struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Contents      bool                   `protobuf:"varint,1,opt,name=contents,proto3" json:"contents,omitempty"` // of nearly all files
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Known) Reset() {
+	*x = Known{}
+	mi := &file_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Known) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Known) ProtoMessage() {}
+
+func (x *Known) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Known.ProtoReflect.Descriptor instead.
+func (*Known) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Known) GetContents() bool {
+	if x != nil {
+		return x.Contents
+	}
+	return false
+}
+
 // Progress says that work goes on that sends nothing else: a scan, a
 // comparison, removals. Both ways, at any time, to a peer that asked for it.
 type Progress struct {
@@ -1003,7 +1065,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1077,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1090,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{11}
+	return file_control_proto_rawDescGZIP(), []int{12}
 }
 
 // Verdict ends a session. Sender → receiver.
@@ -1042,7 +1104,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1116,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1129,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{12}
+	return file_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Verdict) GetCode() uint32 {
@@ -1088,7 +1150,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xaf\x04\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xc7\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -1107,7 +1169,8 @@ const file_control_proto_rawDesc = "" +
 	"\bprogress\x18\r \x01(\bR\bprogress\x12?\n" +
 	"\vcompression\x18\x0e \x01(\v2\x1d.syncdirectory.v1.CompressionR\vcompression\x12\x1d\n" +
 	"\n" +
-	"whole_file\x18\x0f \x01(\bR\twholeFile\"\x81\x01\n" +
+	"whole_file\x18\x0f \x01(\bR\twholeFile\x12\x16\n" +
+	"\x06cached\x18\x10 \x01(\bR\x06cached\"\x81\x01\n" +
 	"\vCompression\x126\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\".syncdirectory.v1.Compression.ModeR\x04mode\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\rR\x05level\"$\n" +
@@ -1138,7 +1201,7 @@ const file_control_proto_rawDesc = "" +
 	"\n" +
 	"link_times\x18\x04 \x01(\bR\tlinkTimes\x12\x1d\n" +
 	"\n" +
-	"folds_case\x18\x05 \x01(\bR\tfoldsCase\"\xaa\x01\n" +
+	"folds_case\x18\x05 \x01(\bR\tfoldsCase\"\xc6\x01\n" +
 	"\x04Seal\x12\x12\n" +
 	"\x04perm\x18\x01 \x01(\rR\x04perm\x12\x10\n" +
 	"\x03sec\x18\x02 \x01(\x12R\x03sec\x12\x12\n" +
@@ -1147,7 +1210,8 @@ const file_control_proto_rawDesc = "" +
 	"\x06counts\x18\x05 \x01(\v2\x18.syncdirectory.v1.CountsR\x06counts\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\x06 \x01(\bR\n" +
-	"incomplete\"\x84\x01\n" +
+	"incomplete\x12\x1a\n" +
+	"\bcontents\x18\a \x01(\bR\bcontents\"\x84\x01\n" +
 	"\x06Counts\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12 \n" +
 	"\vdirectories\x18\x02 \x01(\x04R\vdirectories\x12\x14\n" +
@@ -1171,7 +1235,9 @@ const file_control_proto_rawDesc = "" +
 	"\aremoved\x18\x04 \x01(\x04R\aremoved\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x12\n" +
 	"\x04kept\x18\x06 \x01(\x04R\x04kept\x12\x16\n" +
-	"\x06reused\x18\a \x01(\x04R\x06reused\"\n" +
+	"\x06reused\x18\a \x01(\x04R\x06reused\"#\n" +
+	"\x05Known\x12\x1a\n" +
+	"\bcontents\x18\x01 \x01(\bR\bcontents\"\n" +
 	"\n" +
 	"\bProgress\"5\n" +
 	"\aVerdict\x12\x12\n" +
@@ -1196,7 +1262,7 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_control_proto_goTypes = []any{
 	(Role)(0),             // 0: syncdirectory.v1.Role
 	(Compression_Mode)(0), // 1: syncdirectory.v1.Compression.Mode
@@ -1211,8 +1277,9 @@ var file_control_proto_goTypes = []any{
 	(*Problem)(nil),       // 10: syncdirectory.v1.Problem
 	(*Done)(nil),          // 11: syncdirectory.v1.Done
 	(*Changes)(nil),       // 12: syncdirectory.v1.Changes
-	(*Progress)(nil),      // 13: syncdirectory.v1.Progress
-	(*Verdict)(nil),       // 14: syncdirectory.v1.Verdict
+	(*Known)(nil),         // 13: syncdirectory.v1.Known
+	(*Progress)(nil),      // 14: syncdirectory.v1.Progress
+	(*Verdict)(nil),       // 15: syncdirectory.v1.Verdict
 }
 var file_control_proto_depIdxs = []int32{
 	0,  // 0: syncdirectory.v1.Hello.role:type_name -> syncdirectory.v1.Role
@@ -1243,7 +1310,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

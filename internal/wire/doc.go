@@ -16,6 +16,7 @@
 //	dialer → listener   Hello
 //	dialer ← listener   Hello, or a close that says why not
 //
+//	sender ← receiver   Known            if both Hellos say that contents are cached
 //	sender → receiver   Seal             root entry, digest and counts of the source
 //	sender ← receiver   Ask …            about directories whose digests differ
 //	sender → receiver   Listing …        until the receiver knows the whole source tree
@@ -34,6 +35,15 @@
 // then streams without being asked: Listing messages in the order of the scan,
 // a parent before its children, with Pack, Chunk and End of every file in them
 // as if it had been wanted, then Seal; the receiver answers Done.
+//
+// # Contents
+//
+// Where either Hello asks for it (checksum), and the destination is not empty, the
+// content digests of files are part of the digests of directories: both sides
+// digest all content after their scan. So are they where both Hellos say that
+// contents are cached and both sides find that they know, or quickly can know,
+// nearly all: the receiver says so by Known, for which the sender waits before it
+// seals, and the Seal says what has become of it (contents).
 //
 // # What is elsewhere
 //
@@ -95,7 +105,7 @@
 // if either Hello's compression says none.
 //
 // Control messages are Protocol Buffers (control.proto): Hello, Seal, Problem,
-// Done, Verdict, Progress. Fields unknown to a reader are ignored, so that
+// Done, Verdict, Progress, Known. Fields unknown to a reader are ignored, so that
 // they can grow. The bodies that come by the million are laid out by hand.
 // uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
 // form; name is uvarint length and bytes; a digest is 32 bytes, a checksum 16
@@ -172,7 +182,7 @@
 //	         files in it and below, in the order of their names, a directory's where its name
 //	         is. There is none where a file cannot be read, or is not what was described.
 //
-// Types 22 to 31 are kept for what later minor versions add: authentication steps,
+// Types 23 to 31 are kept for what later minor versions add: authentication steps,
 // and the acknowledgement that resuming needs. Hello has the fields that negotiate
 // them: abilities, session id, nonce and proof.
 //

@@ -283,7 +283,7 @@ func TestControlRefuses(t *testing.T) {
 	}
 	for typ := range 256 {
 		switch typ := wire.Type(typ); typ {
-		case wire.TypeHello, wire.TypeSeal, wire.TypeProblem, wire.TypeDone, wire.TypeVerdict, wire.TypeProgress:
+		case wire.TypeHello, wire.TypeSeal, wire.TypeProblem, wire.TypeDone, wire.TypeVerdict, wire.TypeProgress, wire.TypeKnown:
 		default:
 			_, err := wire.Decode(typ, nil)
 			refused(t, fmt.Sprintf("type %d", typ), err)

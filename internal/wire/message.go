@@ -8,7 +8,7 @@ import (
 type Type byte
 
 // The types of messages. Numbers are never used again for anything else;
-// 22 to 31 are kept for what doc.go names.
+// 23 to 31 are kept for what doc.go names.
 const (
 	TypeHello    Type = 1  // control, both ways
 	TypeSeal     Type = 3  // control, sender → receiver
@@ -30,6 +30,7 @@ const (
 	TypeOutline   Type = 19 // sender → receiver
 	TypeProve     Type = 20 // receiver → sender
 	TypeProof     Type = 21 // sender → receiver
+	TypeKnown     Type = 22 // control, receiver → sender
 )
 
 const (
