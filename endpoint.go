@@ -68,10 +68,13 @@ func (o Options) wish() (*wire.Compression, error) {
 	return c, fault.With(fault.Usage, err)
 }
 
-// cache returns what is known of the contents in the directory at path, where
-// a session compares them.
+// comparesContent reports whether either end wants that.
+func (l *link) comparesContent() bool { return l.mine.Checksum || l.peer.Checksum }
+
+// cache returns what is known of the contents in the directory at path, or nil
+// where nothing can be kept.
 func (o Options) cache(path string, root dirfs.Dir, l link) *cache.Cache {
-	if o.Cache == "" || !root.TellsChanges() || !(l.mine.Checksum || l.peer.Checksum) || within(o.Cache, path) || l.inPeer(o.Cache) {
+	if o.Cache == "" || !root.TellsChanges() || within(o.Cache, path) || l.inPeer(o.Cache) {
 		return nil
 	}
 	return cache.Open(o.Cache, path)
@@ -139,7 +142,7 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	stop()
 	cancel(nil)
 	telling.Wait()
-	r.result.ByContent = (l.mine.Checksum || l.peer.Checksum) && !l.mine.GetDestination().GetEmpty() && !l.peer.GetDestination().GetEmpty()
+	r.result.ByContent = l.comparesContent() && !l.mine.GetDestination().GetEmpty() && !l.peer.GetDestination().GetEmpty()
 	r.result.Elapsed = time.Since(start)
 	r.result.Sent, r.result.Received = l.conn.Counters()
 	r.result.Problems, r.result.Failed = r.problems.All()

@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
+	"github.com/sync-directory/sync-directory/internal/cache"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/lock"
@@ -189,11 +190,15 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 	handles := dirfs.NewHandles(t.root, dirfs.DefaultHandles())
 	defer handles.Close()
 	d := receiver.Destination{Area: t.area, Handles: handles, Empty: l.mine.Destination.Empty, Here: l.mine.Location}
+	var known *cache.Cache
+	if l.comparesContent() {
+		known = t.cache(t.path, t.root, l)
+	}
 	result, err := receiver.Run(ctx, l.conn, l.peer, d, receiver.Options{
 		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse},
 		Checksum:    t.Checksum,
 		WholeFile:   t.WholeFile,
-		Cache:       t.cache(t.path, t.root, l),
+		Cache:       known,
 		IgnoreSpace: t.IgnoreSpace,
 		Transfers:   t.Transfers,
 		Checkers:    t.Checkers,

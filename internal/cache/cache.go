@@ -60,13 +60,17 @@ const (
 // Cache has the digests of one root. Its methods are safe for concurrent use.
 // One that is nil knows nothing and keeps nothing.
 type Cache struct {
-	path    string
-	root    []byte // path of the root, part of the head
+	path string
+	root []byte // path of the root, part of the head
+
+	load    func() // reads what follows, once; the records do not change then
 	records []byte // of earlier runs
 
 	mu    sync.Mutex // guards the rest
 	used  []bool     // which of records were found
 	added []record
+	saved int  // how many of added are saved
+	all   bool // what was not found has been dropped
 }
 
 type record struct {
@@ -75,15 +79,20 @@ type record struct {
 }
 
 // Open returns the cache for the directory at root, an absolute path, that is
-// kept in dir.
+// kept in dir. It is read when something is first looked for, so that a run that
+// looks for nothing does not pay for it.
 func Open(dir, root string) *Cache {
 	name := digest.Sum([]byte(root))
 	c := &Cache{path: filepath.Join(dir, hex.EncodeToString(name[:16])), root: []byte(root)}
+	c.load = sync.OnceFunc(c.read)
+	return c
+}
+
+func (c *Cache) read() {
 	if b, err := readPrivate(c.path); err == nil {
 		c.records = c.check(b)
 	}
 	c.used = make([]bool, len(c.records)/recordSize)
-	return c
 }
 
 // check returns the records of a cache file, or nil where it is none.
@@ -109,7 +118,9 @@ func (c *Cache) Find(k Key) (digest.Digest, bool) {
 	if c == nil {
 		return digest.Digest{}, false
 	}
-	lo, hi := 0, len(c.used)
+	c.load()
+	n := len(c.records) / recordSize
+	lo, hi := 0, n
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
 		if compare(c.key(m), k) < 0 {
@@ -118,7 +129,7 @@ func (c *Cache) Find(k Key) (digest.Digest, bool) {
 			hi = m
 		}
 	}
-	if lo == len(c.used) || c.key(lo) != k {
+	if lo == n || c.key(lo) != k {
 		return digest.Digest{}, false
 	}
 	c.mu.Lock()
@@ -158,20 +169,26 @@ func (c *Cache) Add(k Key, d digest.Digest, began time.Time) {
 }
 
 // Save writes the cache, if there is anything new in it. What was not found in
-// this run is dropped where all of the root was looked at.
+// this run is dropped where all of the root was looked at, now or when it was
+// saved before.
 func (c *Cache) Save(all bool) error {
 	if c == nil {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stale := all && slices.Contains(c.used, false)
-	if len(c.added) == 0 && !stale {
+	if len(c.added) == c.saved && !all {
 		return nil
 	}
-	records := c.added
+	c.load()
+	if len(c.added) == c.saved && !slices.Contains(c.used, false) {
+		return nil
+	}
+	c.all = c.all || all
+	records := slices.Clone(c.added)
+	slices.Reverse(records) // so that of one inode the last one stays
 	for i, used := range c.used {
-		if used || !all {
+		if used || !c.all {
 			records = append(records, record{c.key(i), digest.Digest(c.records[i*recordSize+recordSize-digest.Size:][:digest.Size])})
 		}
 	}
@@ -184,7 +201,11 @@ func (c *Cache) Save(all bool) error {
 		b = records[i].append(b)
 	}
 	sum := digest.Check(b)
-	return replace(c.path, append(b, sum[:]...))
+	err := replace(c.path, append(b, sum[:]...))
+	if err == nil {
+		c.saved = len(c.added)
+	}
+	return err
 }
 
 func (r *record) append(b []byte) []byte {

@@ -155,6 +155,51 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// TestSaveTwice saves while a run goes on, and at its end: what the first dropped
+// stays dropped, and what was kept stays.
+func TestSaveTwice(t *testing.T) {
+	dir := filled(t, 2)
+	c := Open(dir, "/root")
+	c.Find(key(2))
+	c.Add(key(3), sum(3), time.Now())
+	if err := c.Save(true); err != nil {
+		t.Fatal(err)
+	}
+	c.Add(key(4), sum(4), time.Now())
+	c.Add(key(3), sum(33), time.Now())
+	if err := c.Save(false); err != nil {
+		t.Fatal(err)
+	}
+	c = Open(dir, "/root")
+	if _, ok := c.Find(key(1)); ok {
+		t.Error("what was dropped is back")
+	}
+	for inode, want := range map[uint64]digest.Digest{2: sum(2), 3: sum(33), 4: sum(4)} {
+		if d, ok := c.Find(key(inode)); !ok || d != want {
+			t.Errorf("inode %d: %v %v", inode, d, ok)
+		}
+	}
+}
+
+// TestLazy reads a cache when something is looked for, and not before.
+func TestLazy(t *testing.T) {
+	dir := filled(t, 1)
+	path := Open(dir, "/root").path
+	if err := os.Rename(path, path+".hidden"); err != nil {
+		t.Fatal(err)
+	}
+	c := Open(dir, "/root")
+	if err := c.Save(false); err != nil { // nothing was added
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".hidden", path); err != nil {
+		t.Fatal(err)
+	}
+	if d, ok := c.Find(key(1)); !ok || d != sum(1) {
+		t.Errorf("inode 1: %v %v", d, ok)
+	}
+}
+
 // TestTwoProcesses has many write at once: one of them wins, whole.
 func TestTwoProcesses(t *testing.T) {
 	dir := t.TempDir()
@@ -172,6 +217,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	wg.Wait()
 	c := Open(dir, "/root")
+	c.load()
 	if n := len(c.used); n != 1000 {
 		t.Errorf("%d records", n)
 	}
