@@ -1,9 +1,10 @@
-// Package cache keeps the content digests of the files of one root between
-// runs, so that what has not changed need not be read again.
+// Package cache keeps the content digests of the files of one root, and the
+// outlines of large ones, between runs, so that what has not changed need not be
+// read again.
 //
 // Its laws: losing it costs time only, so whatever is wrong with it makes it
 // empty; and it never vouches for a file that may have been changed unseen. A
-// digest is known by device, inode, size, mtime and ctime. It is kept only
+// digest or outline is known by device, inode, size, mtime and ctime. It is kept only
 // where both times are so far in the past, by the clock of the run, that a later
 // change must give the file another ctime, which its owner knows of the file
 // system; a clock that was set back, or a file
@@ -24,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -46,18 +48,27 @@ func KeyOf(info dirfs.Info) (Key, bool) {
 	return Key{info.Dev, info.Ino, info.Size, info.MTime, info.CTime}, info.Ino != 0 && info.CTime != (tree.Time{})
 }
 
-// settled is how long ago a file must have changed for its digest to be kept:
-// more than any file system's clock ticks.
+// settled is how long ago a file must have changed for what was read of it to be
+// kept: more than any file system's clock ticks.
 const settled = 2 * time.Second
 
-// A cache file is a head, records in ascending order of device and inode, and
-// the checksum of both. Numbers are little-endian.
+// settles reports whether what was read of a file from began on may be kept.
+func (k *Key) settles(began time.Time) bool {
+	limit := began.Add(-settled)
+	return time.Unix(k.MTime.Sec, int64(k.MTime.Nsec)).Before(limit) && time.Unix(k.CTime.Sec, int64(k.CTime.Nsec)).Before(limit)
+}
+
+// A cache file is a head, the number of digests, as many records in ascending
+// order of device and inode, outlines, and the checksum of all. Numbers are
+// little-endian.
 const (
-	magic      = "sync-directory digests 1\n"
-	recordSize = 8 + 8 + 8 + 12 + 12 + digest.Size
+	family     = "sync-directory digests "
+	magic      = family + "2\n"
+	keySize    = 8 + 8 + 8 + 12 + 12
+	recordSize = keySize + digest.Size
 )
 
-// Cache has the digests of one root. Its methods are safe for concurrent use.
+// Cache has what is known of one root. Its methods are safe for concurrent use.
 // One that is nil knows nothing and keeps nothing.
 type Cache struct {
 	path string
@@ -66,11 +77,12 @@ type Cache struct {
 	load    func() // reads what follows, once; the records do not change then
 	records []byte // of earlier runs
 
-	mu    sync.Mutex // guards the rest
-	used  []bool     // which of records were found
-	added []record
-	saved int  // how many of added are saved
-	all   bool // what was not found has been dropped
+	mu       sync.Mutex // guards the rest
+	used     []bool     // which of records were found
+	added    []record
+	outlines []outline // of this run and earlier ones, one of an inode, last used ones first
+	unsaved  bool      // something was added since it was saved
+	all      bool      // records that were not found have been dropped
 }
 
 type record struct {
@@ -103,22 +115,32 @@ func pathOf(dir, root string) string {
 
 func (c *Cache) read() {
 	if b, err := readPrivate(c.path); err == nil {
-		c.records = c.check(b)
+		c.records, c.outlines = c.check(b)
 	}
 	c.used = make([]bool, len(c.records)/recordSize)
 }
 
-// check returns the records of a cache file, or nil where it is none.
-func (c *Cache) check(b []byte) []byte {
+// check returns what is in a cache file, or nothing where it is none.
+func (c *Cache) check(b []byte) (records []byte, outlines []outline) {
 	head := c.head()
-	if len(b) < len(head)+digest.ChecksumSize || !bytes.HasPrefix(b, head) {
-		return nil
+	if len(b) < len(head)+8+digest.ChecksumSize || !bytes.HasPrefix(b, head) {
+		return nil, nil
 	}
 	body, sum := b[:len(b)-digest.ChecksumSize], b[len(b)-digest.ChecksumSize:]
-	if digest.Check(body) != digest.Checksum(sum) || (len(body)-len(head))%recordSize != 0 {
-		return nil
+	if digest.Check(body) != digest.Checksum(sum) {
+		return nil, nil
 	}
-	return body[len(head):]
+	n := binary.LittleEndian.Uint64(body[len(head):])
+	rest := body[len(head)+8:]
+	if n > uint64(len(rest)/recordSize) {
+		return nil, nil
+	}
+	records, rest = rest[:n*recordSize], rest[n*recordSize:]
+	outlines, ok := readOutlines(rest)
+	if !ok {
+		return nil, nil
+	}
+	return records, outlines
 }
 
 func (c *Cache) head() []byte {
@@ -132,102 +154,114 @@ func (c *Cache) Find(k Key) (digest.Digest, bool) {
 		return digest.Digest{}, false
 	}
 	c.load()
-	n := len(c.records) / recordSize
-	lo, hi := 0, n
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if compare(c.key(m), k) < 0 {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	if lo == n || c.key(lo) != k {
+	i, ok := c.index(k)
+	if !ok {
 		return digest.Digest{}, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.used[lo] = true
-	return digest.Digest(c.records[lo*recordSize+recordSize-digest.Size:][:digest.Size]), true
+	c.used[i] = true
+	return c.sum(i), true
+}
+
+// index returns which of the records of earlier runs has a key.
+func (c *Cache) index(k Key) (i int, ok bool) {
+	n := len(c.records) / recordSize
+	i = sort.Search(n, func(i int) bool { return compare(c.key(i), k) >= 0 })
+	return i, i < n && c.key(i) == k
 }
 
 func compare(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Dev, b.Dev), cmp.Compare(a.Ino, b.Ino))
 }
 
-func (c *Cache) key(i int) Key {
-	b := c.records[i*recordSize:]
-	number := binary.LittleEndian.Uint64
-	at := func(b []byte) tree.Time {
-		return tree.Time{Sec: int64(number(b)), Nsec: binary.LittleEndian.Uint32(b[8:])}
-	}
-	return Key{number(b), number(b[8:]), int64(number(b[16:])), at(b[24:]), at(b[36:])}
+func (c *Cache) key(i int) Key { return readKey(c.records[i*recordSize:]) }
+
+func (c *Cache) sum(i int) digest.Digest {
+	return digest.Digest(c.records[i*recordSize+keySize:][:digest.Size])
 }
 
 // Add keeps the digest of the content with a key, of which the reading began
 // then, if it may be kept.
 func (c *Cache) Add(k Key, d digest.Digest, began time.Time) {
-	if c == nil {
+	if c == nil || !k.settles(began) {
 		return
-	}
-	limit := began.Add(-settled)
-	for _, t := range []tree.Time{k.MTime, k.CTime} {
-		if !time.Unix(t.Sec, int64(t.Nsec)).Before(limit) {
-			return
-		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.added = append(c.added, record{k, d})
+	c.unsaved = true
 }
 
-// Save writes the cache, if there is anything new in it. What was not found in
-// this run is dropped where all of the root was looked at, now or when it was
-// saved before.
+// Save writes the cache, if there is anything new in it. What is of files that
+// were not found in this run is dropped where all of the root was looked at, now
+// or when it was saved before.
 func (c *Cache) Save(all bool) error {
 	if c == nil {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.added) == c.saved && !all {
+	if !c.unsaved && !all {
 		return nil
 	}
 	c.load()
-	if len(c.added) == c.saved && !slices.Contains(c.used, false) {
-		return nil
-	}
-	c.all = c.all || all
-	records := slices.Clone(c.added)
-	slices.Reverse(records) // so that of one inode the last one stays
-	for i, used := range c.used {
-		if used || !c.all {
-			records = append(records, record{c.key(i), digest.Digest(c.records[i*recordSize+recordSize-digest.Size:][:digest.Size])})
+	if all {
+		c.all = true
+		dropped := c.dropOutlines()
+		if !c.unsaved && !dropped && !slices.Contains(c.used, false) {
+			return nil
 		}
 	}
-	// What was added comes first, and stays where both are of one inode.
-	slices.SortStableFunc(records, func(a, b record) int { return compare(a.Key, b.Key) })
-	records = slices.CompactFunc(records, func(a, b record) bool { return compare(a.Key, b.Key) == 0 })
-	b := c.head()
-	b = slices.Grow(b, len(records)*recordSize+digest.ChecksumSize)
-	for i := range records {
-		b = records[i].append(b)
-	}
-	sum := digest.Check(b)
-	err := replace(c.path, append(b, sum[:]...))
+	err := replace(c.path, c.encode())
 	if err == nil {
-		c.saved = len(c.added)
+		c.unsaved = false
 	}
 	return err
 }
 
-func (r *record) append(b []byte) []byte {
+// kept returns the records to be kept, in their order.
+func (c *Cache) kept() []record {
+	records := slices.Clone(c.added)
+	slices.Reverse(records)
+	for i, used := range c.used {
+		if used || !c.all {
+			records = append(records, record{c.key(i), c.sum(i)})
+		}
+	}
+	// What was added last comes first, and stays where there are more of one inode.
+	slices.SortStableFunc(records, func(a, b record) int { return compare(a.Key, b.Key) })
+	return slices.CompactFunc(records, func(a, b record) bool { return compare(a.Key, b.Key) == 0 })
+}
+
+func (c *Cache) encode() []byte {
+	records := c.kept()
+	b := binary.LittleEndian.AppendUint64(c.head(), uint64(len(records)))
+	b = slices.Grow(b, len(records)*recordSize+digest.ChecksumSize)
+	for i := range records {
+		b = append(records[i].append(b), records[i].sum[:]...)
+	}
+	b = appendOutlines(b, c.outlines)
+	sum := digest.Check(b)
+	return append(b, sum[:]...)
+}
+
+func (k *Key) append(b []byte) []byte {
 	number := binary.LittleEndian.AppendUint64
-	b = number(number(number(b, r.Dev), r.Ino), uint64(r.Size))
-	for _, t := range []tree.Time{r.MTime, r.CTime} {
+	b = number(number(number(b, k.Dev), k.Ino), uint64(k.Size))
+	for _, t := range []tree.Time{k.MTime, k.CTime} {
 		b = binary.LittleEndian.AppendUint32(number(b, uint64(t.Sec)), t.Nsec)
 	}
-	return append(b, r.sum[:]...)
+	return b
+}
+
+// readKey is the inverse of append.
+func readKey(b []byte) Key {
+	number := binary.LittleEndian.Uint64
+	at := func(b []byte) tree.Time {
+		return tree.Time{Sec: int64(number(b)), Nsec: binary.LittleEndian.Uint32(b[8:])}
+	}
+	return Key{number(b), number(b[8:]), int64(number(b[16:])), at(b[24:]), at(b[36:])}
 }
 
 // replace puts b where path is, whole or not at all: of two processes that do
@@ -275,16 +309,16 @@ func Clear(dir string) (n int, err error) {
 	return n, nil
 }
 
-// isOurs reports whether a file begins as a cache does.
+// isOurs reports whether a file begins as a cache does, of whatever version.
 func isOurs(path string) bool {
 	f, err := openPrivate(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	b := make([]byte, len(magic))
+	b := make([]byte, len(family))
 	n, _ := io.ReadFull(f, b)
-	return string(b[:n]) == magic || n == 0 && strings.HasPrefix(filepath.Base(path), temporary)
+	return string(b[:n]) == family || n == 0 && strings.HasPrefix(filepath.Base(path), temporary)
 }
 
 // temporary is how the names of files begin that are not complete yet.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
@@ -18,13 +20,30 @@ func key(ino uint64) Key { return Key{Dev: 1, Ino: ino, Size: 7, MTime: old, CTi
 
 func sum(n byte) digest.Digest { return digest.Sum([]byte{n}) }
 
-// filled returns the directory of a cache that knows the inodes 1 to n.
+// outlined returns an outline of so many segments.
+func outlined(n int) *delta.Outline {
+	nodes := make([]delta.Node, n)
+	for i := range nodes {
+		nodes[i] = delta.Node{Digest: sum(byte(i)), Length: int64(200_000 + i)}
+	}
+	return delta.NewOutline(nodes)
+}
+
+// finds reports whether c knows of an outline of so many segments.
+func finds(c *Cache, k Key, scale uint8, segments int) bool {
+	o, ok := c.FindOutline(k, scale)
+	return ok && reflect.DeepEqual(o, outlined(segments))
+}
+
+// filled returns the directory of a cache that knows the inodes 1 to n, and of
+// each an outline of as many segments, at scale 1.
 func filled(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
 	c := Open(dir, "/root")
 	for i := n; i >= 1; i-- {
 		c.Add(key(uint64(i)), sum(byte(i)), time.Now())
+		c.AddOutline(key(uint64(i)), 1, outlined(i), time.Now())
 	}
 	if err := c.Save(true); err != nil {
 		t.Fatal(err)
@@ -39,6 +58,12 @@ func TestFind(t *testing.T) {
 		if d, ok := c.Find(key(uint64(i + 1))); !ok || d != sum(byte(i+1)) {
 			t.Errorf("inode %d: %v %v", i+1, d, ok)
 		}
+		if !finds(c, key(uint64(i+1)), 1, i+1) {
+			t.Errorf("inode %d: no outline, or another one", i+1)
+		}
+	}
+	if _, ok := c.FindOutline(key(1), 0); ok {
+		t.Error("an outline is found at another scale")
 	}
 	for name, change := range map[string]func(*Key){
 		"another inode":  func(k *Key) { k.Ino = 99 },
@@ -52,11 +77,17 @@ func TestFind(t *testing.T) {
 		if _, ok := c.Find(k); ok {
 			t.Errorf("%s is found", name)
 		}
+		if _, ok := c.FindOutline(k, 1); ok {
+			t.Errorf("the outline of %s is found", name)
+		}
 	}
-	if _, ok := Open(dir, "/other").Find(key(1)); ok {
+	other := Open(dir, "/other")
+	if _, ok := other.Find(key(1)); ok || finds(other, key(1), 1, 1) {
 		t.Error("another root finds it")
 	}
-	if _, ok := (*Cache)(nil).Find(key(1)); ok {
+	var none *Cache
+	none.AddOutline(key(1), 1, outlined(1), time.Now())
+	if _, ok := none.Find(key(1)); ok || finds(none, key(1), 1, 1) {
 		t.Error("no cache finds something")
 	}
 }
@@ -79,11 +110,16 @@ func TestSettled(t *testing.T) {
 		one := Open(dir, "/root")
 		k := Key{Dev: 1, Ino: 1, MTime: tree.Time{Sec: c.mtime}, CTime: tree.Time{Sec: c.ctime}}
 		one.Add(k, sum(1), now)
-		if err := one.Save(true); err != nil {
+		one.AddOutline(k, 1, outlined(1), now)
+		if err := one.Save(false); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := Open(dir, "/root").Find(k); ok != c.keeps {
+		one = Open(dir, "/root")
+		if _, ok := one.Find(k); ok != c.keeps {
 			t.Errorf("%s: kept %v", name, ok)
+		}
+		if finds(one, k, 1, 1) != c.keeps {
+			t.Errorf("%s: outline kept %v", name, !c.keeps)
 		}
 	}
 }
@@ -107,12 +143,17 @@ func TestDamage(t *testing.T) {
 			if _, ok := d.Find(key(i + 1)); ok {
 				t.Fatalf("%s at %d: still knows inode %d", what, at, i+1)
 			}
+			if _, ok := d.FindOutline(key(i+1), 1); ok {
+				t.Fatalf("%s at %d: still knows the outline of inode %d", what, at, i+1)
+			}
 		}
 		d.Add(key(9), sum(9), time.Now())
+		d.AddOutline(key(9), 1, outlined(9), time.Now())
 		if err := d.Save(true); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := Open(dir, "/root").Find(key(9)); !ok || got != sum(9) {
+		d = Open(dir, "/root")
+		if got, ok := d.Find(key(9)); !ok || got != sum(9) || !finds(d, key(9), 1, 9) {
 			t.Fatalf("%s at %d: not rebuilt", what, at)
 		}
 	}
@@ -149,6 +190,11 @@ func TestSave(t *testing.T) {
 		if d, ok := c.Find(changed); !ok || d != sum(30) {
 			t.Errorf("all %v: what changed is not known", all)
 		}
+		for ino, kept := range map[uint64]bool{1: !all, 2: true, 3: !all} {
+			if finds(c, key(ino), 1, int(ino)) != kept {
+				t.Errorf("all %v: outline of inode %d kept: %v", all, ino, !kept)
+			}
+		}
 		if _, ok := c.Find(key(3)); ok {
 			t.Errorf("all %v: what it was before is known", all)
 		}
@@ -177,6 +223,53 @@ func TestSaveTwice(t *testing.T) {
 	for inode, want := range map[uint64]digest.Digest{2: sum(2), 3: sum(33), 4: sum(4)} {
 		if d, ok := c.Find(key(inode)); !ok || d != want {
 			t.Errorf("inode %d: %v %v", inode, d, ok)
+		}
+	}
+}
+
+// TestOutlinesOnly keeps outlines where nothing is compared by content, and of an
+// inode the last one.
+func TestOutlinesOnly(t *testing.T) {
+	dir := t.TempDir()
+	c := Open(dir, "/root")
+	c.AddOutline(key(1), 1, outlined(300), time.Now())
+	c.AddOutline(key(2), 1, outlined(2), time.Now())
+	changed := key(1)
+	changed.CTime.Nsec++
+	c.AddOutline(changed, 2, outlined(3), time.Now())
+	if err := c.Save(false); err != nil {
+		t.Fatal(err)
+	}
+	c = Open(dir, "/root")
+	if finds(c, key(1), 1, 300) || !finds(c, changed, 2, 3) || !finds(c, key(2), 1, 2) {
+		t.Error("not the last outline of each inode")
+	}
+}
+
+// TestMostOutlines bounds the bytes of outlines: those that were not used for
+// longest go.
+func TestMostOutlines(t *testing.T) {
+	const segments = 4000
+	size := outlineHead + segments*segmentSize
+	many := uint64(mostOutlines / size)
+	one := outlined(segments)
+	dir := t.TempDir()
+	c := Open(dir, "/root")
+	for i := range many {
+		c.AddOutline(key(i+1), 1, one, time.Now())
+	}
+	c.FindOutline(key(1), 1)
+	c.AddOutline(key(many+1), 1, one, time.Now())
+	if err := c.Save(false); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(c.path); err != nil || info.Size() < mostOutlines-int64(size) || info.Size() > mostOutlines+100 {
+		t.Errorf("%v bytes, %v", info.Size(), err)
+	}
+	c = Open(dir, "/root")
+	for ino, kept := range map[uint64]bool{1: true, 2: false, 3: true, many + 1: true} {
+		if finds(c, key(ino), 1, segments) != kept {
+			t.Errorf("outline %d of %d kept: %v", ino, many+1, !kept)
 		}
 	}
 }

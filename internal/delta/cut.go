@@ -73,12 +73,9 @@ func (c *Cutter) Cut(p []byte) (n int, ends bool) {
 	for ; i < min(limit, c.least-c.at); i++ {
 		h = h<<1 + gear[p[i]]
 	}
-	for ; i < limit; i++ {
-		h = h<<1 + gear[p[i]]
-		if h < c.below {
-			c.at, c.hash = 0, 0
-			return i + 1, true
-		}
+	if n, ends := scan(p[i:limit], &h, c.below); ends {
+		c.at, c.hash = 0, 0
+		return i + n, true
 	}
 	if c.at += limit; c.at == c.most {
 		c.at, c.hash = 0, 0
@@ -86,4 +83,30 @@ func (c *Cutter) Cut(p []byte) (n int, ends bool) {
 	}
 	c.hash = h
 	return limit, false
+}
+
+// scan continues the hash h over p, until it is less than below. It takes two
+// bytes at once: that their terms are added first, which does not wait for h, is
+// what makes it half as fast again.
+func scan(p []byte, h *uint64, below uint64) (n int, ends bool) {
+	sum := *h
+	for len(p)-n >= 2 {
+		two := p[n : n+2 : n+2]
+		first, second := gear[two[0]], gear[two[1]]
+		if sum<<1+first < below {
+			return n + 1, true
+		}
+		sum = sum<<2 + (first<<1 + second)
+		if n += 2; sum < below {
+			return n, true
+		}
+	}
+	if n < len(p) {
+		sum = sum<<1 + gear[p[n]]
+		if n++; sum < below {
+			return n, true
+		}
+	}
+	*h = sum
+	return n, false
 }

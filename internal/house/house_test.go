@@ -38,7 +38,7 @@ var rules = []struct {
 	{"linksim", "", "a link carries bytes and knows nothing of them"},
 	{"scan", "dirfs tree", "a scan is the same on both sides"},
 	{"supply", "delta digest dirfs tree wire", "reading content does not depend on who asks"},
-	{"cache", "digest dirfs tree", "what is kept of a file is what the system says of it, and its digest"},
+	{"cache", "delta digest dirfs tree", "what is kept of a file is what the system says of it, its digest and its outline"},
 	{"contents", "cache digest dirfs supply tree", "content is digested the same on both sides"},
 	{"stage", "digest dirfs tree wire", "staging does not depend on where content comes from"},
 	{"apply", "dirfs fault scan stage tree wire", "applying a plan does not depend on a session"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/cache"
 	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -157,14 +158,11 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 	s.mu.Lock()
 	s.outlines[j.id] = o
 	s.mu.Unlock()
+	began := time.Now()
 	f, err := s.open(j)
 	var outline *delta.Outline
 	if err == nil {
-		outline, err = f.Outline(j.scale, func(n int) error {
-			s.Counters.Compared.Add(int64(n))
-			return context.Cause(ctx)
-		})
-		if err != nil {
+		if outline, err = s.outline(ctx, f, j.scale, began); err != nil {
 			f.Close()
 		}
 	}
@@ -185,6 +183,30 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 	o.file, o.outline = f, outline
 	s.mu.Unlock()
 	return s.tell(wire.EncodeOutline(&top))
+}
+
+// leastKept is the size in bytes of the smallest file whose outline is kept: a
+// smaller one is read in the time that it takes to open the cache.
+const leastKept = 8 << 20
+
+// outline returns the outline of f, of which the reading began then, read only
+// where it is not known.
+func (s *session) outline(ctx context.Context, f *supply.File, scale uint8, began time.Time) (*delta.Outline, error) {
+	key, keeps := cache.KeyOf(f.Info())
+	keeps = keeps && f.Meta.Size >= leastKept
+	if keeps {
+		if o, ok := s.Cache.FindOutline(key, scale); ok {
+			return o, nil
+		}
+	}
+	o, err := f.Outline(scale, func(n int) error {
+		s.Counters.Compared.Add(int64(n))
+		return context.Cause(ctx)
+	})
+	if err == nil && keeps {
+		s.Cache.AddOutline(key, scale, o, began)
+	}
+	return o, err
 }
 
 // outlineFailed answers for a file that can not be read, or sends it whole where

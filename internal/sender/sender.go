@@ -33,7 +33,8 @@ type Options struct {
 	Links     bool // describe links; without it they are left alone
 	Transfers int  // files read at once
 	Checkers  int  // directories read at once
-	// Checksum compares all content; Cache has what is known of it, or is nil.
+	// Checksum compares all content; Cache has what is known of it and of large
+	// files, or is nil.
 	Checksum bool
 	Cache    *cache.Cache
 	// Cached says that both sides may know contents of an earlier session.
@@ -83,6 +84,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		summer:   tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
+	defer s.keep()
 	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip)
 	s.desk = newDesk(s.governor.compresses)
 	closed := make(chan struct{})
@@ -127,6 +129,14 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		return s.result, fault.With(fault.Interrupted, err)
 	}
 	return s.verdict(ctx)
+}
+
+// keep keeps what was learnt of large files, once the receiver does not wait
+// any more, also of a session that ended early.
+func (s *session) keep() {
+	if err := s.Cache.Save(false); err != nil {
+		s.Log.Debug("what is known of large files was not kept", "cause", err.Error())
+	}
 }
 
 type session struct {
