@@ -22,12 +22,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -74,11 +75,12 @@ type Cache struct {
 	path string
 	root []byte // path of the root, part of the head
 
-	load    func() // reads what follows, once; the records do not change then
-	records []byte // of earlier runs
+	load    func()          // reads what follows, once; but for used it does not change then
+	records string          // of earlier runs
+	slots   []uint32        // where in records an inode is, plus one; by its number
+	used    []atomic.Uint32 // which of records were found
 
 	mu       sync.Mutex // guards the rest
-	used     []bool     // which of records were found
 	added    []record
 	outlines []outline // of this run and earlier ones, one of an inode, last used ones first
 	unsaved  bool      // something was added since it was saved
@@ -115,10 +117,30 @@ func pathOf(dir, root string) string {
 
 func (c *Cache) read() {
 	if b, err := readPrivate(c.path); err == nil {
-		c.records, c.outlines = c.check(b)
+		var records []byte
+		records, c.outlines = c.check(b)
+		c.records = string(records)
 	}
-	c.used = make([]bool, len(c.records)/recordSize)
+	n := len(c.records) / recordSize
+	c.used = make([]atomic.Uint32, n)
+	c.slots = make([]uint32, 1<<bits.Len(uint(2*n)))
+	for i := range n {
+		at := c.slot(binary.LittleEndian.Uint64([]byte(c.records[i*recordSize+8:][:8])))
+		for c.slots[at] != 0 {
+			at = c.after(at)
+		}
+		c.slots[at] = uint32(i) + 1
+	}
 }
+
+// slot returns where in slots the search for an inode begins, and after where it
+// goes on: at least every other one is empty. Inodes are mostly numbered in a row,
+// which a multiplication spreads (Knuth, The Art of Computer Programming 3, 6.4).
+func (c *Cache) slot(ino uint64) int {
+	return int(ino * 0x9E3779B97F4A7C15 >> (64 - bits.Len(uint(len(c.slots)-1))))
+}
+
+func (c *Cache) after(at int) int { return (at + 1) & (len(c.slots) - 1) }
 
 // check returns what is in a cache file, or nothing where it is none.
 func (c *Cache) check(b []byte) (records []byte, outlines []outline) {
@@ -148,37 +170,41 @@ func (c *Cache) head() []byte {
 	return append(head, c.root...)
 }
 
-// Find returns the digest of the content with a key, if it is known.
-func (c *Cache) Find(k Key) (digest.Digest, bool) {
+// Find returns the digest of the content with a key, as bytes, or "" if it is not
+// known.
+func (c *Cache) Find(k Key) string {
 	if c == nil {
-		return digest.Digest{}, false
+		return ""
 	}
 	c.load()
 	i, ok := c.index(k)
 	if !ok {
-		return digest.Digest{}, false
+		return ""
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.used[i] = true
-	return c.sum(i), true
+	c.used[i].Store(1)
+	return c.records[i*recordSize+keySize:][:digest.Size]
 }
 
 // index returns which of the records of earlier runs has a key.
 func (c *Cache) index(k Key) (i int, ok bool) {
-	n := len(c.records) / recordSize
-	i = sort.Search(n, func(i int) bool { return compare(c.key(i), k) >= 0 })
-	return i, i < n && c.key(i) == k
+	var want [keySize]byte
+	k.append(want[:0])
+	for at := c.slot(k.Ino); c.slots[at] != 0; at = c.after(at) {
+		i := int(c.slots[at] - 1)
+		if c.records[i*recordSize:][:keySize] == string(want[:]) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 func compare(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Dev, b.Dev), cmp.Compare(a.Ino, b.Ino))
 }
 
-func (c *Cache) key(i int) Key { return readKey(c.records[i*recordSize:]) }
-
-func (c *Cache) sum(i int) digest.Digest {
-	return digest.Digest(c.records[i*recordSize+keySize:][:digest.Size])
+func (c *Cache) record(i int) record {
+	b := []byte(c.records[i*recordSize:][:recordSize])
+	return record{readKey(b), digest.Digest(b[keySize:])}
 }
 
 // Add keeps the digest of the content with a key, of which the reading began
@@ -209,7 +235,7 @@ func (c *Cache) Save(all bool) error {
 	if all {
 		c.all = true
 		dropped := c.dropOutlines()
-		if !c.unsaved && !dropped && !slices.Contains(c.used, false) {
+		if !c.unsaved && !dropped && !c.unused() {
 			return nil
 		}
 	}
@@ -220,13 +246,23 @@ func (c *Cache) Save(all bool) error {
 	return err
 }
 
+// unused reports whether something that is known was not found in this run.
+func (c *Cache) unused() bool {
+	for i := range c.used {
+		if c.used[i].Load() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // kept returns the records to be kept, in their order.
 func (c *Cache) kept() []record {
 	records := slices.Clone(c.added)
 	slices.Reverse(records)
-	for i, used := range c.used {
-		if used || !c.all {
-			records = append(records, record{c.key(i), c.sum(i)})
+	for i := range c.used {
+		if c.used[i].Load() != 0 || !c.all {
+			records = append(records, c.record(i))
 		}
 	}
 	// What was added last comes first, and stays where there are more of one inode.

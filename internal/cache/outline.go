@@ -82,7 +82,7 @@ func (c *Cache) dropOutlines() bool {
 	}
 	c.outlines = slices.DeleteFunc(c.outlines, func(o outline) bool {
 		i, ok := c.index(o.Key)
-		return !(ok && c.used[i]) && !added[o.Key]
+		return !(ok && c.used[i].Load() != 0) && !added[o.Key]
 	})
 	return len(c.outlines) < n
 }

@@ -25,9 +25,7 @@ import (
 func Known(c *cache.Cache) func(dirfs.Info) string {
 	return func(info dirfs.Info) string {
 		if k, ok := cache.KeyOf(info); ok {
-			if d, ok := c.Find(k); ok {
-				return string(d[:])
-			}
+			return c.Find(k)
 		}
 		return ""
 	}
@@ -171,54 +169,47 @@ func (f *filler) fill(ctx context.Context, j job) {
 		if e.Type != tree.File || e.Target != "" || ctx.Err() != nil {
 			continue
 		}
-		d, ok := f.known(h, e)
-		if !ok {
-			d, ok = f.sum(ctx, h, e)
-		}
-		if ok {
-			e.Target = string(d[:])
+		if e.Target = f.known(h, e); e.Target == "" {
+			e.Target = f.sum(ctx, h, e)
 		}
 	}
 }
 
 // known returns what the cache knows of the content of a file, if that is still
 // what was scanned.
-func (f *filler) known(h dirfs.Dir, e *tree.Entry) (d digest.Digest, ok bool) {
+func (f *filler) known(h dirfs.Dir, e *tree.Entry) string {
 	if !f.find {
-		return d, false
+		return ""
 	}
 	info, err := h.Stat(e.Name)
 	if err != nil || info.Type != tree.File || info.Size != e.Size || info.MTime != e.MTime() {
-		return d, false
+		return ""
 	}
-	k, ok := cache.KeyOf(info)
-	if !ok {
-		return d, false
-	}
-	return f.cache.Find(k)
+	return Known(f.cache)(info)
 }
 
-func (f *filler) sum(ctx context.Context, h dirfs.Dir, e *tree.Entry) (d digest.Digest, ok bool) {
+// sum digests the content of a file; "" says that it has none.
+func (f *filler) sum(ctx context.Context, h dirfs.Dir, e *tree.Entry) string {
 	began := time.Now()
 	file, err := supply.Open(h, e.Name)
 	if err != nil {
-		return d, false
+		return ""
 	}
 	defer file.Close()
 	if file.Meta.Size != e.Size || file.Meta.MTime != e.MTime() {
-		return d, false
+		return ""
 	}
-	d, err = file.Sum(func(n int) error {
+	d, err := file.Sum(func(n int) error {
 		f.read.Add(int64(n))
 		return context.Cause(ctx)
 	})
 	if err != nil {
-		return d, false
+		return ""
 	}
 	if k, ok := cache.KeyOf(file.Info()); ok {
 		f.cache.Add(k, d, began)
 	}
-	return d, true
+	return string(d[:])
 }
 
 // Forget takes the contents out of a tree again, and with them all its digests.
