@@ -116,10 +116,8 @@ func pathOf(dir, root string) string {
 }
 
 func (c *Cache) read() {
-	if b, err := readPrivate(c.path); err == nil {
-		var records []byte
-		records, c.outlines = c.check(b)
-		c.records = string(records)
+	if s, err := readPrivate(c.path); err == nil {
+		c.records, c.outlines = c.check(s)
 	}
 	n := len(c.records) / recordSize
 	c.used = make([]atomic.Uint32, n)
@@ -143,26 +141,25 @@ func (c *Cache) slot(ino uint64) int {
 func (c *Cache) after(at int) int { return (at + 1) & (len(c.slots) - 1) }
 
 // check returns what is in a cache file, or nothing where it is none.
-func (c *Cache) check(b []byte) (records []byte, outlines []outline) {
-	head := c.head()
-	if len(b) < len(head)+8+digest.ChecksumSize || !bytes.HasPrefix(b, head) {
-		return nil, nil
+func (c *Cache) check(s string) (records string, outlines []outline) {
+	body, ok := strings.CutPrefix(s, string(c.head()))
+	n := len(body) - digest.ChecksumSize
+	if !ok || n < 8 {
+		return "", nil
 	}
-	body, sum := b[:len(b)-digest.ChecksumSize], b[len(b)-digest.ChecksumSize:]
-	if digest.Check(body) != digest.Checksum(sum) {
-		return nil, nil
+	sum := digest.CheckString(s[:len(s)-digest.ChecksumSize])
+	if s[len(s)-digest.ChecksumSize:] != string(sum[:]) {
+		return "", nil
 	}
-	n := binary.LittleEndian.Uint64(body[len(head):])
-	rest := body[len(head)+8:]
-	if n > uint64(len(rest)/recordSize) {
-		return nil, nil
+	count, body := binary.LittleEndian.Uint64([]byte(body[:8])), body[8:n]
+	if count > uint64(len(body)/recordSize) {
+		return "", nil
 	}
-	records, rest = rest[:n*recordSize], rest[n*recordSize:]
-	outlines, ok := readOutlines(rest)
-	if !ok {
-		return nil, nil
+	rest := body[count*recordSize:]
+	if outlines, ok = readOutlines([]byte(rest)); !ok {
+		return "", nil
 	}
-	return records, outlines
+	return body[:count*recordSize], outlines
 }
 
 func (c *Cache) head() []byte {
@@ -361,14 +358,21 @@ func isOurs(path string) bool {
 const temporary = ".new-"
 
 // readPrivate reads a file that nobody else can have written.
-func readPrivate(path string) ([]byte, error) {
+func readPrivate(path string) (string, error) {
 	if err := private(filepath.Dir(path)); err != nil {
-		return nil, err
+		return "", err
 	}
 	f, err := openPrivate(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder // which becomes a string without a copy
+	b.Grow(int(info.Size()) + bytes.MinRead)
+	_, err = io.Copy(&b, f)
+	return b.String(), err
 }

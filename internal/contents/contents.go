@@ -61,6 +61,13 @@ func Few(root *tree.Dir) bool {
 	return unknown <= few
 }
 
+// All reports whether the content of all files below root is known.
+func All(root *tree.Dir) bool {
+	all := true
+	walk(root, func(e *tree.Entry) { all = all && e.Target != "" })
+	return all
+}
+
 // Prove returns the digest of the content below a directory of which nothing is
 // known yet, and whether there is one: of each file below, as it was scanned. It
 // is BLAKE3 over the content digests of the files in the order of their names,

@@ -27,6 +27,9 @@ func (c Checksum) String() string { return hex.EncodeToString(c[:]) }
 // Check returns the checksum of b.
 func Check(b []byte) Checksum { return xxh3.Hash128(b).Bytes() }
 
+// CheckString returns the checksum of the bytes of s.
+func CheckString(s string) Checksum { return xxh3.HashString128(s).Bytes() }
+
 // Checks joins checksums: its sum is the checksum of the bytes of all of them,
 // in the order in which they were added. The zero value has none. It is not
 // safe for concurrent use.

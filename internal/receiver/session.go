@@ -253,7 +253,13 @@ func (s *session) scan(ctx context.Context) (err error) {
 		}
 	}
 	if s.Checksum || s.knows {
-		return s.digest(ctx)
+		if err := s.digest(ctx); err != nil {
+			return err
+		}
+		if contents.All(s.have.Dir) { // while the sender does so
+			s.summer.Sum(s.have.Dir)
+		}
+		return nil
 	}
 	contents.Forget(s.have.Dir)
 	s.summer.Sum(s.have.Dir)

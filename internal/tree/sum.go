@@ -146,12 +146,14 @@ func (d *Dir) Changed() {
 	}
 }
 
-// Prove takes Unproved from all files below d whose content is known, and gives it
-// to the others.
+// Prove takes Unproved from all files below d whose content is known, and from
+// all directories, and gives it to the other files, if there are any: then the
+// directories are to be summed after that.
 func (d *Dir) Prove() {
 	for stack := []*Dir{d}; len(stack) > 0; {
 		d := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		d.Unproved = false
 		for i := range d.Entries {
 			switch e := &d.Entries[i]; {
 			case e.Dir != nil:
