@@ -383,3 +383,40 @@ func (y *yard) stir(r *rand.Rand) string {
 	}
 	return "edit " + a
 }
+
+// TestReuseDeep copies a deep directory that is wide at its bottom, and edits the
+// old one there: at no level is it what the new one may be, but nearly all that
+// is in it is. It is described once more at most.
+func TestReuseDeep(t *testing.T) {
+	for name, change := range map[string]func(y *yard){
+		"a copy":          func(y *yard) {},
+		"and one is gone": func(y *yard) { y.ok(os.RemoveAll(y.from + "/c")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t)
+			deep := "a" + strings.Repeat("/d", 12)
+			for i := range 1000 {
+				y.write(fmt.Sprintf("%s/f%d", deep, i), []byte("x"))
+			}
+			y.write(deep+"/large", make([]byte, 50_000))
+			y.age()
+			y.ok(os.RemoveAll(y.to))
+			if out, err := exec.Command("cp", "-a", y.from, y.to).CombinedOutput(); err != nil {
+				t.Fatalf("%v %s", err, out)
+			}
+			y.cp("a", "z")
+			y.edit(deep + "/f7")
+			change(y)
+			_, sent, _, serr, rerr := acrossTo(t, y.from, &Receiver{Dir: y.to, NoFsync: true}, linksim.Link{})
+			if serr != nil || rerr != nil {
+				t.Fatalf("sender: %v, receiver: %v", serr, rerr)
+			}
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Error("the directories differ")
+			}
+			if sent > 100_000 {
+				t.Errorf("%d bytes crossed the wire", sent)
+			}
+		})
+	}
+}

@@ -84,11 +84,19 @@ func (d *descent) meet(ctx context.Context) error {
 }
 
 // reopen has a directory asked about after all: in full where its content is not
-// what was found, otherwise what is in it may be found elsewhere.
+// what was found; otherwise what is in it may be found elsewhere, and only the
+// directory itself is described once more, not what is below.
 func (d *descent) reopen(f *found, full bool) {
+	level := 0
+	for i := range f.want.Entries {
+		level += wire.EntryBytes(&f.want.Entries[i])
+	}
 	f.want.Entries, f.want.Digest = nil, digest.Digest{}
 	delete(d.ignored, f.id)
-	d.build(f.id, f.depth, f.want, nil).full = full
+	b := d.build(f.id, f.depth, f.want, nil)
+	if b.full = full; !full {
+		b.level = uint64(level)
+	}
 }
 
 // prove compares the content of directories on both sides. Where contents are
