@@ -163,6 +163,16 @@ func TestReuse(t *testing.T) {
 		{"two files are swapped", func(y *yard) { y.mv("log", "t"); y.mv("large", "log"); y.mv("t", "large") }, few, nil},
 		{"files in a cycle", func(y *yard) { y.mv("log", "t"); y.mv("log.1", "log"); y.mv("log.2", "log.1"); y.mv("t", "log.2") }, few, nil},
 		{"a log is rotated", func(y *yard) { y.mv("log.1", "log.2"); y.mv("log", "log.1"); y.write("log", []byte("fresh")) }, few, nil},
+		{"a file is renamed and copied", func(y *yard) { y.cp("large", "again"); y.mv("large", "huge") }, few, nil},
+		{"a file is copied, and the old one's mode changed", func(y *yard) { y.cp("large", "a/large"); y.ok(os.Chmod(y.from+"/large", 0o600)) }, few, nil},
+		{"a directory is copied, and what was in it moves out", func(y *yard) {
+			y.cp("a", "z")
+			y.cp("a", "y")
+			y.mv("a/a0", "b/sub/a0")
+			y.mv("a/a1", "c/a1")
+			y.mv("a/sub", "b/other")
+			y.ok(os.RemoveAll(y.from + "/a"))
+		}, few, []string{"a>y"}},
 		{"a file is copied", func(y *yard) { y.cp("large", "a/large") }, few, nil},
 		{"a file is renamed, with another mode", func(y *yard) { y.mv("large", "huge"); y.ok(os.Chmod(y.from+"/huge", 0o600)) }, few, nil},
 		{"everything moves down", func(y *yard) { y.mv("../from", "../t"); y.mv("../t", "all") }, few, []string{"a>all/a", "large>all/large"}},

@@ -379,7 +379,7 @@ func (s *session) listing(body []byte) error {
 		return s.streamed(answered, sections)
 	}
 	d := s.descent
-	if d == nil || answered > d.left {
+	if d == nil || d.proofs != nil || answered > d.left {
 		return wire.Errorf("an answer without a question")
 	}
 	for i := range sections {

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sync-directory/sync-directory/internal/contents"
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -108,6 +109,16 @@ func (d *descent) prove(ctx context.Context, proving []*found) error {
 		}
 		return nil
 	}
+	for batch := range slices.Chunk(proving, askBatch) {
+		if err := d.proveBatch(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proveBatch proves as many as there may be questions at once.
+func (d *descent) proveBatch(ctx context.Context, proving []*found) error {
 	d.proofs = make(map[uint64]*wire.Proof, len(proving))
 	ids := make([]uint64, len(proving))
 	for i, f := range proving {
