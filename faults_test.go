@@ -108,9 +108,20 @@ func grow(t *testing.T, dir string, entries ...string) {
 	}
 }
 
+// Content that is worth to be found elsewhere.
 var (
-	faultyWant = []string{"same=x", "new=n", "changed=new", "large=LARGE", "large2=OTHER", "dir/new/deep/f=f", "dir/new/l->x", "dir/f=f", "to-file=file", "to-dir/f=f", "link->there", "touched=t", "empty/"}
-	faultyHave = []string{"same=x", "changed=old!", "large=old", "dir/f=g", "dir/extra=x", "to-file/a/b=b", "to-dir=d", "link->elsewhere", "extra/a/b=x", "extra/c=", "touched=t"}
+	long   = strings.Repeat("long", 100)
+	longer = strings.Repeat("longer", 100)
+)
+
+var (
+	faultyWant = []string{"same=x", "new=n", "changed=new", "large=LARGE", "large2=OTHER", "dir/new/deep/f=f", "dir/new/l->x", "dir/f=f", "to-file=file", "to-dir/f=f", "link->there", "touched=t", "empty/",
+		"place/moved/f=moved", "place/moved/sub/g=below", "original=" + long, "dir/copied=" + long, "dir/renamed=" + longer}
+	faultyHave = []string{"same=x", "changed=old!", "large=old", "dir/f=g", "dir/extra=x", "to-file/a/b=b", "to-dir=d", "link->elsewhere", "extra/a/b=x", "extra/c=", "touched=t",
+		"moves/f=moved", "moves/sub/g=below", "original=" + long, "name=" + longer}
+
+	// aged are the paths of what was there before, on both sides, long ago.
+	aged = []string{"place/moved/f", "place/moved/sub/g", "place/moved/sub", "original", "dir/copied", "dir/renamed", "moves/f", "moves/sub/g", "moves/sub", "name"}
 )
 
 // read returns what is in a tree, by content.
@@ -143,6 +154,24 @@ func read(t *testing.T, dir string) map[string]string {
 	return all
 }
 
+// age gives what is there of the given paths one time, long ago.
+func age(t *testing.T, dir string, paths []string) {
+	t.Helper()
+	when := time.Unix(1e9, 0)
+	for _, p := range paths {
+		if err := os.Chtimes(filepath.Join(dir, p), when, when); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hasMoved reports whether what was at a path is, as it was, where the directory
+// that it is in was moved to: that is no removal.
+func hasMoved(have, got map[string]string, path string) bool {
+	rest, ok := strings.CutPrefix(path, "moves")
+	return ok && have[path] != "" && got["place/moved"+rest] == have[path]
+}
+
 // whole reports entries that are neither what they were nor what they shall
 // be, and extra ones that are gone although that is forbidden.
 func whole(t *testing.T, have, want, got map[string]string, removes bool) {
@@ -153,7 +182,7 @@ func whole(t *testing.T, have, want, got map[string]string, removes bool) {
 		}
 	}
 	for path := range have {
-		if _, ok := got[path]; !ok && want[path] == "" && !removes && !strings.HasPrefix(path, "to-file") {
+		if _, ok := got[path]; !ok && want[path] == "" && !removes && !strings.HasPrefix(path, "to-file") && !hasMoved(have, got, path) {
 			t.Errorf("%s was removed", path)
 		}
 	}
@@ -207,6 +236,8 @@ func every(t *testing.T, have []string, of func(dirfs.Call) bool, side func(*fau
 				}
 			}
 		}
+		age(t, from, aged)
+		age(t, to, aged)
 		before, want := read(t, to), read(t, from)
 		source, destination := side(f)
 		result, err := mirrorFaulty(t, from, to, source, destination)
@@ -217,6 +248,9 @@ func every(t *testing.T, have []string, of func(dirfs.Call) bool, side func(*fau
 		case OK:
 			if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("success, but not equal: %v", err)
+			}
+			if have != nil && f.hit.Op == "" && result.Changes.Reused != 4 {
+				t.Errorf("without a fault %d files are reused", result.Changes.Reused)
 			}
 		case Partial, Vanished:
 			if len(result.Problems) == 0 {

@@ -4,6 +4,7 @@ package syncdirectory
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -163,6 +164,16 @@ func TestReuse(t *testing.T) {
 		{"two files are swapped", func(y *yard) { y.mv("log", "t"); y.mv("large", "log"); y.mv("t", "large") }, few, []string{"log>large", "large>log"}},
 		{"files in a cycle", func(y *yard) { y.mv("log", "t"); y.mv("log.1", "log"); y.mv("log.2", "log.1"); y.mv("t", "log.2") }, few, []string{"log>log.2", "log.1>log"}},
 		{"a log is rotated", func(y *yard) { y.mv("log.1", "log.2"); y.mv("log", "log.1"); y.write("log", []byte("fresh")) }, few, []string{"log.1>log.2"}},
+		{"a file is renamed and copied", func(y *yard) { y.cp("large", "again"); y.mv("large", "huge") }, few, nil},
+		{"a file is copied, and the old one's mode changed", func(y *yard) { y.cp("large", "a/large"); y.ok(os.Chmod(y.from+"/large", 0o600)) }, few, nil},
+		{"a directory is copied, and what was in it moves out", func(y *yard) {
+			y.cp("a", "z")
+			y.cp("a", "y")
+			y.mv("a/a0", "b/sub/a0")
+			y.mv("a/a1", "c/a1")
+			y.mv("a/sub", "b/other")
+			y.ok(os.RemoveAll(y.from + "/a"))
+		}, few, []string{"a>y"}},
 		{"a file is copied", func(y *yard) { y.cp("large", "a/large") }, few, nil},
 		{"a file is renamed, with another mode", func(y *yard) { y.mv("large", "huge"); y.ok(os.Chmod(y.from+"/huge", 0o600)) }, few, nil},
 		{"everything moves down", func(y *yard) { y.mv("../from", "../t"); y.mv("../t", "all") }, few, []string{"a>all/a", "large>all/large"}},
@@ -382,4 +393,174 @@ func (y *yard) stir(r *rand.Rand) string {
 		y.ok(os.WriteFile(full(a), append(bytes.Clone(b), "more"...), 0o644))
 	}
 	return "edit " + a
+}
+
+// TestReuseDeep copies a deep directory that is wide at its bottom, and edits the
+// old one there: at no level is it what the new one may be, but nearly all that
+// is in it is. It is described once more at most.
+func TestReuseDeep(t *testing.T) {
+	for name, change := range map[string]func(y *yard){
+		"a copy":          func(y *yard) {},
+		"and one is gone": func(y *yard) { y.ok(os.RemoveAll(y.from + "/c")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t)
+			deep := "a" + strings.Repeat("/d", 12)
+			for i := range 1000 {
+				y.write(fmt.Sprintf("%s/f%d", deep, i), []byte("x"))
+			}
+			y.write(deep+"/large", make([]byte, 50_000))
+			y.age()
+			y.ok(os.RemoveAll(y.to))
+			if out, err := exec.Command("cp", "-a", y.from, y.to).CombinedOutput(); err != nil {
+				t.Fatalf("%v %s", err, out)
+			}
+			y.cp("a", "z")
+			y.edit(deep + "/f7")
+			change(y)
+			_, sent, _, serr, rerr := acrossTo(t, y.from, &Receiver{Dir: y.to, NoFsync: true}, linksim.Link{})
+			if serr != nil || rerr != nil {
+				t.Fatalf("sender: %v, receiver: %v", serr, rerr)
+			}
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Error("the directories differ")
+			}
+			if sent > 100_000 {
+				t.Errorf("%d bytes crossed the wire", sent)
+			}
+		})
+	}
+}
+
+// shelves makes a source of so many directories of files, and a destination that is
+// equal, all in memory where there is some.
+func shelves(t *testing.T, n int) *yard {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "moves")
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	y := &yard{t, filepath.Join(dir, "from"), filepath.Join(dir, "to")}
+	for i := range n {
+		for k := range 5 {
+			y.write(fmt.Sprintf("s%d/sub/f%d", i, k), fmt.Appendf(nil, "%d in %d%s", k, i, strings.Repeat(" and more", 50+i)))
+		}
+		y.write(fmt.Sprintf("file%d", i), fmt.Appendf(nil, "file %d%s", i, strings.Repeat(" and more", 60+i)))
+	}
+	y.age()
+	if out, err := exec.Command("cp", "-a", y.from, y.to).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	return y
+}
+
+// rearrange renames directories and files of the source, moves them into another
+// and out of it again, and what is in them one down.
+func (y *yard) rearrange(r *rand.Rand) {
+	y.Helper()
+	anew := func(name string) string {
+		return fmt.Sprintf("x%x-%s", r.Uint32(), name[strings.LastIndexByte(name, '-')+1:])
+	}
+	for _, dir := range []string{"", "box/"} {
+		entries, err := os.ReadDir(filepath.Join(y.from, dir))
+		y.ok(err)
+		for _, e := range entries {
+			if e.Name() == "box" {
+				continue
+			}
+			switch name := dir + e.Name(); r.IntN(5) {
+			case 0:
+				y.mv(name, anew(e.Name()))
+			case 1:
+				y.mv(name, "box/"+anew(e.Name()))
+			case 2:
+				if e.IsDir() {
+					y.mv(name+"/sub", "aside")
+					y.mv("aside", name+"/sub/sub")
+				}
+			}
+		}
+	}
+}
+
+// contents returns all contents of files below dir, the receiver's own included.
+func contents(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	all := make(map[string]bool)
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			b, err := os.ReadFile(path)
+			all[string(b)] = true
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestCancelWhileMoving stops sessions at random moments in which nothing but moves.
+// Every path is what it was or what it shall be, all content is still there, and
+// a run to the end heals, sending none of it.
+func TestCancelWhileMoving(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	y := shelves(t, 30)
+	y.ok(os.Mkdir(filepath.Join(y.from, "box"), 0o755))
+	rounds, stopped, within := 60, 0, 50*time.Millisecond
+	if testing.Short() {
+		rounds = 12
+	}
+	for round := range rounds {
+		y.rearrange(r)
+		before, want, had := read(t, y.to), read(t, y.from), contents(t, y.to)
+		ctx, stop := context.WithTimeout(t.Context(), time.Duration(r.Int64N(int64(within))))
+		_, err := Local(ctx, &Sender{Dir: y.from}, &Receiver{Dir: y.to, NoFsync: true})
+		stop()
+		switch CodeOf(err) {
+		case OK:
+		case Interrupted:
+			stopped++
+		default:
+			t.Errorf("round %d: %v", round, err)
+		}
+		got, has := read(t, y.to), contents(t, y.to)
+		for path, is := range got {
+			if is != before[path] && is != want[path] {
+				t.Errorf("round %d: %s is torn: %.30q", round, path, is)
+			}
+		}
+		for path, was := range before {
+			if _, there := got[path]; !there && want[path] == was {
+				t.Errorf("round %d: %s is missing", round, path)
+			}
+		}
+		for content := range had {
+			if !has[content] {
+				t.Errorf("round %d: %.30q is lost", round, content)
+			}
+		}
+		if round%3 == 2 {
+			began := time.Now()
+			result, err := Local(t.Context(), &Sender{Dir: y.from}, &Receiver{Dir: y.to, NoFsync: true})
+			within = time.Since(began) + 2*time.Millisecond
+			if err != nil || result.Changes.Bytes > 0 {
+				t.Errorf("round %d: the next run: %v, %+v", round, err, result.Changes)
+			}
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Errorf("round %d: the directories differ", round)
+			}
+			unshared(t, y.to)
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	if t.Logf("%d of %d were stopped in time", stopped, rounds); stopped == 0 {
+		t.Error("none was stopped")
+	}
 }

@@ -38,7 +38,7 @@ type Applier struct {
 	// Changes counts what was done.
 	Changes wire.Changes
 
-	fresh  map[*tree.Dir]bool // directories that this run has made
+	fresh  map[*tree.Dir]bool // directories that this run has made; true while they are built aside
 	lost   map[*tree.Dir]bool // directories that it could not make
 	tops   []waiting          // new trees that are built aside
 	moves  []tree.Step        // directories that move

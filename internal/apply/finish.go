@@ -45,7 +45,7 @@ const apart = 64
 func (a *Applier) directories(root *tree.Entry) {
 	var levels [][]directory
 	for _, d := range a.order {
-		if d.Parent == nil || a.lostAbove(d) || d.Closed && !a.fresh[d] {
+		if d.Parent == nil || a.lostAbove(d) || d.Closed && !a.made(d) {
 			continue
 		}
 		e := a.stale[d]
@@ -122,9 +122,15 @@ func (a *Applier) set(h dirfs.Dir, e *tree.Entry) error {
 	return err
 }
 
+// made reports whether this run has made d.
+func (a *Applier) made(d *tree.Dir) bool {
+	_, made := a.fresh[d]
+	return made
+}
+
 // lostAbove reports whether d is in a new directory that is not in place.
 func (a *Applier) lostAbove(d *tree.Dir) bool {
-	for ; d != nil && a.fresh[d]; d = d.Parent {
+	for ; d != nil && a.made(d); d = d.Parent {
 		if a.lost[d] {
 			return true
 		}

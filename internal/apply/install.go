@@ -35,11 +35,8 @@ func (a *Applier) InstallAll(ctx context.Context) error {
 	if len(a.staged)+len(a.tops)+len(a.moves) == 0 {
 		return nil
 	}
-	if err := a.syncTrees(); err != nil {
+	if err := a.syncAside(); err != nil {
 		return err
-	}
-	if err := a.Area.Barrier(); err != nil {
-		return Disk("sync", err)
 	}
 	if err := a.installStaged(ctx); err != nil {
 		return err
@@ -65,7 +62,18 @@ func (a *Applier) installTops(ctx context.Context) error {
 		}
 	}
 	a.tops = nil
+	for d := range a.fresh { // what comes from now on is seen at once
+		a.fresh[d] = false
+	}
 	return nil
+}
+
+// syncAside makes what is built aside durable.
+func (a *Applier) syncAside() error {
+	if err := a.syncTrees(); err != nil {
+		return err
+	}
+	return Disk("sync", a.Area.Barrier())
 }
 
 // syncTrees makes the directories of new trees durable where a barrier does
@@ -74,7 +82,10 @@ func (a *Applier) syncTrees() error {
 	if !a.Area.SyncsEach() {
 		return nil
 	}
-	for d := range a.fresh {
+	for d, aside := range a.fresh {
+		if !aside {
+			continue
+		}
 		if err := a.in(d, dirfs.Dir.Sync); err != nil {
 			return Disk("sync "+d.Path(), err)
 		}

@@ -48,6 +48,12 @@ func (a *Applier) move(ctx context.Context) error {
 		}
 	}
 	a.moves = nil
+	if len(a.tops) == 0 {
+		return nil
+	}
+	if err := a.syncAside(); err != nil { // copies
+		return err
+	}
 	return a.installTops(ctx)
 }
 

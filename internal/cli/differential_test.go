@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,9 @@ func (f *forest) file() *node {
 		// Size and time are to prove something here, and so they do.
 		n.content = fmt.Sprint(n.mtime.Nsec)
 	}
+	if f.IntN(4) == 0 { // worth to be found elsewhere
+		n.content += strings.Repeat("more", 50)
+	}
 	if f.IntN(100) == 0 {
 		n.content = string(noise(f.Uint64(), int64(f.IntN(3<<20))))
 	}
@@ -103,13 +107,73 @@ func (f *forest) mutate(n *node, depth int) *node {
 		c.perm = f.file().perm
 	}
 	c.kids = maps.Clone(n.kids)
-	for name, kid := range c.kids {
-		c.kids[name] = f.mutate(kid, depth-1)
+	for _, name := range slices.Sorted(maps.Keys(n.kids)) { // the seed decides everything
+		c.kids[name] = f.mutate(n.kids[name], depth-1)
 		if f.IntN(15) == 0 {
 			delete(c.kids, name)
 		}
 	}
 	return &c
+}
+
+// clone returns a copy of n that shares nothing with it.
+func (n *node) clone() *node {
+	c := *n
+	c.kids = nil
+	if n.kids != nil {
+		c.kids = make(map[string]*node, len(n.kids))
+	}
+	for name, kid := range n.kids {
+		c.kids[name] = kid.clone()
+	}
+	return &c
+}
+
+// dirs returns the directories of n, itself first, in an order that the seed
+// decides.
+func (n *node) dirs() (all []*node) {
+	if n.kind != 'd' {
+		return nil
+	}
+	all = append(all, n)
+	for _, name := range slices.Sorted(maps.Keys(n.kids)) {
+		all = append(all, n.kids[name].dirs()...)
+	}
+	return all
+}
+
+// stir returns a copy of n in which entries were renamed, moved, copied and
+// swapped.
+func (f *forest) stir(n *node) *node {
+	c := n.clone()
+	for range 1 + f.IntN(6) {
+		all := c.dirs()
+		from, to := pick(f, all...), pick(f, all...)
+		if len(from.kids) == 0 {
+			continue
+		}
+		name := pick(f, slices.Sorted(maps.Keys(from.kids))...)
+		what := from.kids[name]
+		other := pick(f, name, "a", "b", "new", "e e")
+		there := to.kids[other]
+		if slices.Contains(what.dirs(), to) || there != nil && slices.Contains(there.dirs(), from) {
+			continue // neither into itself, nor over what it is in
+		}
+		switch f.IntN(4) {
+		case 0: // a copy
+			to.kids[other] = what.clone()
+		case 1: // the two are swapped
+			delete(from.kids, name)
+			if there != nil {
+				from.kids[name] = there
+			}
+			to.kids[other] = what
+		default: // a rename, or a move
+			delete(from.kids, name)
+			to.kids[other] = what
+		}
+	}
+	return c
 }
 
 // plant writes n to path.
@@ -197,15 +261,20 @@ func TestDifferential(t *testing.T) {
 		n /= 5
 	}
 	t.Logf("-seed %d", *seed)
+	reused := uint64(0)
 	for i := range n {
-		comparePair(t, i, rsync)
+		reused += comparePair(t, i, rsync)
 		if t.Failed() {
 			t.Fatalf("pair %d of -seed %d", i, *seed)
 		}
 	}
+	if t.Logf("%d files were taken from elsewhere", reused); reused == 0 {
+		t.Error("nothing was taken from elsewhere")
+	}
 }
 
-func comparePair(t *testing.T, i int, rsync string) {
+// comparePair returns how many files were taken from elsewhere.
+func comparePair(t *testing.T, i int, rsync string) (reused uint64) {
 	f := &forest{Rand: rand.New(rand.NewPCG(*seed, uint64(i))), links: i%4 != 3, anything: i%3 == 0}
 	mirrored := f.links
 	f.links = true
@@ -217,6 +286,9 @@ func comparePair(t *testing.T, i int, rsync string) {
 		if have = f.mutate(want, 3); have.kind != 'd' {
 			have = f.tree(0)
 		}
+	}
+	if f.IntN(2) == 0 {
+		have = f.stir(have)
 	}
 	if f.IntN(20) == 0 {
 		have.kids = nil
@@ -234,7 +306,7 @@ func comparePair(t *testing.T, i int, rsync string) {
 	result, err := mirror(t, s, r, i)
 	if err != nil {
 		t.Errorf("%v: %v", err, result.Problems)
-		return
+		return 0
 	}
 	e := make(map[string]seen)
 	expected(want, have, mirrored).list(".", e)
@@ -260,6 +332,7 @@ func comparePair(t *testing.T, i int, rsync string) {
 			t.Errorf("again: %+v, %v", again, err)
 		}
 	}
+	return result.Changes.Reused
 }
 
 func check(t *testing.T, what string, want map[string]seen, dir string) {

@@ -67,6 +67,7 @@ type building struct {
 	pieces []piece   // in order, without gaps
 	full   bool      // of a new one: nothing in it is elsewhere
 	split  bool      // of a new one: it does not fit into a budget
+	level  uint64    // of a new one: what its entries take alone, where that is known
 	done   bool
 }
 
@@ -129,6 +130,8 @@ func (d *descent) round(ctx context.Context, round int) error {
 		switch b := d.open[q.Dir]; {
 		case b.have != nil:
 			q.Budget = budget
+		case b.level > 0 && !b.split:
+			q.Budget = b.level
 		case d.gone && !b.full && !b.split:
 			q.Budget = explore
 		} // otherwise all of it is new
@@ -376,7 +379,7 @@ func (s *session) listing(body []byte) error {
 		return s.streamed(answered, sections)
 	}
 	d := s.descent
-	if d == nil || answered > d.left {
+	if d == nil || d.proofs != nil || answered > d.left {
 		return wire.Errorf("an answer without a question")
 	}
 	for i := range sections {

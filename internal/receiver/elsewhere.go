@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sync-directory/sync-directory/internal/contents"
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -84,11 +85,19 @@ func (d *descent) meet(ctx context.Context) error {
 }
 
 // reopen has a directory asked about after all: in full where its content is not
-// what was found, otherwise what is in it may be found elsewhere.
+// what was found; otherwise what is in it may be found elsewhere, and only the
+// directory itself is described once more, not what is below.
 func (d *descent) reopen(f *found, full bool) {
+	level := 0
+	for i := range f.want.Entries {
+		level += wire.EntryBytes(&f.want.Entries[i])
+	}
 	f.want.Entries, f.want.Digest = nil, digest.Digest{}
 	delete(d.ignored, f.id)
-	d.build(f.id, f.depth, f.want, nil).full = full
+	b := d.build(f.id, f.depth, f.want, nil)
+	if b.full = full; !full {
+		b.level = uint64(level)
+	}
 }
 
 // prove compares the content of directories on both sides. Where contents are
@@ -100,6 +109,16 @@ func (d *descent) prove(ctx context.Context, proving []*found) error {
 		}
 		return nil
 	}
+	for batch := range slices.Chunk(proving, askBatch) {
+		if err := d.proveBatch(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proveBatch proves as many as there may be questions at once.
+func (d *descent) proveBatch(ctx context.Context, proving []*found) error {
 	d.proofs = make(map[uint64]*wire.Proof, len(proving))
 	ids := make([]uint64, len(proving))
 	for i, f := range proving {

@@ -193,6 +193,7 @@ type session struct {
 	steps      []tree.Step      // to be carried out: of the plan, or to find out what it is
 	next       int              // the one to begin
 	reusing    int              // steps that take what is elsewhere, and are not done
+	copying    int              // of them those that copy it
 	waiting    int              // targets that are not settled
 	need, free uint64           // while streaming: bytes of all files so far, and of the disk before
 	refetch    []*target        // compared, and different, or tried another way in vain

@@ -41,7 +41,7 @@ func (s *session) reuse(ctx context.Context) error {
 	}
 	if found { // what is elsewhere is taken before anything may replace it
 		s.trade()
-		slices.SortStableFunc(s.plan.Steps, func(a, b tree.Step) int { return last(&a) - last(&b) })
+		slices.SortStableFunc(s.plan.Steps, func(a, b tree.Step) int { return turn(&a) - turn(&b) })
 	}
 	return nil
 }
@@ -88,13 +88,21 @@ func (s *session) trade() {
 	}
 }
 
-// last returns 1 for what may wait for content, and 0 for all else.
-func last(step *tree.Step) int {
-	if step.Kind == tree.Fetch || step.Kind == tree.Verify {
+// turn returns when it is a step's turn: after what is copied comes what changes
+// a file that may be copied, if only its time of change, and last what may wait
+// for content.
+func turn(step *tree.Step) int {
+	switch {
+	case step.Kind == tree.Fetch || step.Kind == tree.Verify:
+		return 2
+	case links(step) || step.Kind == tree.Touch && step.Entry().Type == tree.File:
 		return 1
 	}
 	return 0
 }
+
+// links reports whether a step gives a further name to a file that is elsewhere.
+func links(step *tree.Step) bool { return step.Kind == tree.Reuse && step.From.Moves }
 
 // compares opens the file of the destination that t is compared with.
 func (s *session) compares(t *target) (*supply.File, error) {
@@ -131,6 +139,9 @@ func (s *session) takeFrom(step tree.Step) {
 	}
 	s.waiting++
 	s.reusing++
+	if !links(&step) {
+		s.copying++
+	}
 	s.tasks.Put(func() {
 		info, err := s.taken(t)
 		s.results.put(outcome{then: func() error { return s.tookFrom(t, info, err) }})
@@ -160,6 +171,9 @@ func (s *session) taken(t *target) (info dirfs.Info, err error) {
 // named; what is in a directory that was found as a whole can not.
 func (s *session) tookFrom(t *target, info dirfs.Info, err error) error {
 	s.reusing--
+	if !links(&t.step) {
+		s.copying--
+	}
 	if err == nil {
 		return s.settle(outcome{t: t, info: info})
 	}

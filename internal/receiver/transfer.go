@@ -135,6 +135,9 @@ func (s *session) begin(ctx context.Context) (*target, error) {
 			return nil, context.Cause(ctx)
 		}
 		step := s.steps[s.next]
+		if s.copying > 0 && turn(&step) == 1 {
+			break
+		}
 		s.next++
 		t, err := s.step(step)
 		if t != nil || err != nil {

@@ -3,7 +3,6 @@ package sender
 import (
 	"context"
 
-	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -67,7 +66,7 @@ func (d *describer) answer(_ context.Context, q wire.Question) error {
 func (d *describer) part(p part) ([]part, error) {
 	size := 0
 	for i := p.lo; i < p.hi && (p.budget == 0 || size <= p.budget); i++ {
-		size += entryBytes(&p.dir.Entries[i])
+		size += wire.EntryBytes(&p.dir.Entries[i])
 	}
 	if p.budget > 0 && size > p.budget && p.hi-p.lo >= 2 {
 		d.ranges(p)
@@ -80,22 +79,13 @@ func (d *describer) part(p part) ([]part, error) {
 	return d.below(p, first, p.budget-size), nil
 }
 
-// entryBytes is about what an entry takes.
-func entryBytes(e *tree.Entry) int {
-	n := 14 + len(e.Name) + len(e.Target)
-	if e.Dir != nil {
-		n += digest.ShortSize
-	}
-	return n
-}
-
 // entries lists the entries of p, which have their numbers.
 func (d *describer) entries(p part) error {
 	from, lo := p.from, p.lo
 	for {
 		size, hi := 0, lo
 		for hi < p.hi && size < sectionBytes {
-			size += entryBytes(&p.dir.Entries[hi])
+			size += wire.EntryBytes(&p.dir.Entries[hi])
 			hi++
 		}
 		to := p.to

@@ -1,6 +1,7 @@
 package tree_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -38,8 +39,11 @@ func (m model) remove(path string) {
 	}
 }
 
-// apply does what a plan says to a model, in the plan's order.
+// apply does what a plan says to a model, in the plan's order, but that moves come
+// after the other steps.
 func (m model) apply(t *testing.T, p *tree.Plan) {
+	old := maps.Clone(m)
+	var moves []*tree.Step
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		path, want := s.Path(), *s.Entry()
@@ -52,8 +56,17 @@ func (m model) apply(t *testing.T, p *tree.Plan) {
 				t.Fatalf("%s %s: its directory is not there", s.Kind, path)
 			}
 		}
+		if s.Kind == tree.Move {
+			moves = append(moves, s)
+			continue
+		}
 		if s.Displaces() {
 			m.remove(path)
+		}
+		if s.Kind == tree.Reuse {
+			if from := old[s.From.Path()]; from.Type != tree.File || from.Size != want.Size || from.MTime() != want.MTime() {
+				t.Fatalf("reuse %s: %s is %+v\n%s", path, s.From.Path(), from, p)
+			}
 		}
 		switch {
 		case s.Kind == tree.Touch && have.Type != want.Type,
@@ -63,13 +76,42 @@ func (m model) apply(t *testing.T, p *tree.Plan) {
 		}
 		m[path] = want
 	}
+	for _, s := range moves {
+		m.move(t, s)
+	}
 	for i := range p.Removals {
 		path := p.Removals[i].Path()
+		if e := p.Removals[i].Entry(); e.Dir != nil && e.Flags&tree.Moved != 0 {
+			if _, ok := m[path]; ok {
+				t.Fatalf("%s has not moved\n%s", path, p)
+			}
+			continue
+		}
 		if _, ok := m[path]; !ok {
 			t.Fatalf("remove %s: it is not there", path)
 		}
 		m.remove(path)
 	}
+}
+
+// move moves a directory, which must be the wanted one.
+func (m model) move(t *testing.T, s *tree.Step) {
+	path, old := s.Path(), s.From.Path()
+	what := m.below(old)
+	if len(what) == 0 {
+		t.Fatalf("move %s: %s is not there", path, old)
+	}
+	m.remove(old)
+	if s.Displaces() {
+		m.remove(path)
+	}
+	if _, there := m[path]; there {
+		t.Fatalf("move %s: something is there", path)
+	}
+	for rest, e := range what {
+		m[strings.TrimSuffix(path+"/"+rest, "/")] = e
+	}
+	m[path] = *s.Entry()
 }
 
 // random makes small trees whose names collide often.

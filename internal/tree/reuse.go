@@ -31,13 +31,17 @@ type Origins map[*Dir]*Origin
 
 // Graft gives to, which holds nothing, everything that from holds, in
 // directories of its own. It reports whether that is possible: not where
-// something below could not be examined or is neither file, directory nor link.
+// something below could not be examined or is neither file, directory nor link,
+// nor where it would be too deep.
 func Graft(to, from *Dir) bool {
-	type pair struct{ to, from *Dir }
-	for stack := []pair{{to, from}}; len(stack) > 0; {
+	type pair struct {
+		to, from *Dir
+		depth    int
+	}
+	for stack := []pair{{to, from, to.Depth()}}; len(stack) > 0; {
 		p := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if p.from.Closed {
+		if p.from.Closed || p.depth > MaxDepth {
 			return false
 		}
 		p.to.Entries = append([]Entry(nil), p.from.Entries...)
@@ -50,7 +54,7 @@ func Graft(to, from *Dir) bool {
 			case Directory:
 				below := e.Dir
 				e.Dir = &Dir{Parent: p.to, Name: e.Name}
-				stack = append(stack, pair{e.Dir, below})
+				stack = append(stack, pair{e.Dir, below, p.depth + 1})
 			default:
 				return false
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -73,6 +74,23 @@ func FuzzWant(f *testing.F) {
 		what, ids, err := wire.DecodeWant(body)
 		if err == nil && len(ids) < 6000 {
 			same(t, body, wire.EncodeWant(what, ids)[0])
+		}
+	})
+}
+
+func FuzzProve(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ids, err := wire.DecodeProve(body)
+		if err == nil && len(ids) < 6000 {
+			same(t, body, wire.EncodeProve(ids)[0])
+		}
+	})
+}
+
+func FuzzProof(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if p, err := wire.DecodeProof(body); err == nil {
+			same(t, body, wire.EncodeProof(&p))
 		}
 	})
 }
@@ -156,8 +174,8 @@ func FuzzDecode(f *testing.F) {
 
 // A fuzz target without seeds finds nothing and tells nobody.
 func TestCorporaAreNotEmpty(t *testing.T) {
-	for _, target := range []string{"Split", "Listing", "Ask", "Want", "Pack", "Chunk", "End", "Sums", "Decode"} {
-		seeds, err := filepath.Glob(filepath.Join("testdata", "fuzz", "Fuzz"+target, "*"))
+	for _, target := range targets(t) {
+		seeds, err := filepath.Glob(filepath.Join("testdata", "fuzz", target, "*"))
 		if err != nil || len(seeds) < 2 {
 			t.Errorf("%s has %d seeds, %v", target, len(seeds), err)
 		}
@@ -167,6 +185,29 @@ func TestCorporaAreNotEmpty(t *testing.T) {
 			}
 		}
 	}
+}
+
+// targets returns the names of all fuzz targets here, as their sources have them.
+func targets(t *testing.T) (names []string) {
+	t.Helper()
+	sources, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) < 16 {
+		t.Errorf("the fuzz targets are %v, which can not be all", names)
+	}
+	return names
 }
 
 func FuzzSignatures(f *testing.F) {

@@ -200,6 +200,71 @@ func TestWant(t *testing.T) {
 	}
 }
 
+// proves are Prove messages, in both forms.
+var proves = []struct {
+	ids   []uint64
+	bytes string
+}{
+	{[]uint64{0}, "\x00"},
+	{[]uint64{1, 2, 300, 3}, "\x02\x02\xd4\x04\xd1\x04"},
+	{[]uint64{1<<64 - 1, 1<<63 - 1}, "\x01" + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
+}
+
+func TestProve(t *testing.T) {
+	for _, c := range proves {
+		want := "\x14\x00" + c.bytes
+		if got := text(wire.EncodeProve(c.ids)[0]); got != want {
+			t.Errorf("%v:\n got %q\nwant %q", c.ids, got, want)
+		}
+		ids, err := wire.DecodeProve(body(t, want, wire.TypeProve))
+		if err != nil || !reflect.DeepEqual(ids, c.ids) {
+			t.Errorf("%v: decoded %v, %v", c.ids, ids, err)
+		}
+	}
+	if m := wire.EncodeProve(nil); m != nil {
+		t.Errorf("nothing to prove: %d messages", len(m))
+	}
+	// Numbers that are far apart fill messages, which stay small.
+	ids := make([]uint64, 30_000)
+	for i := range ids {
+		ids[i] = uint64(i%2) << 62
+	}
+	var got []uint64
+	for _, m := range wire.EncodeProve(ids) {
+		some, err := wire.DecodeProve(body(t, text(m), wire.TypeProve))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, some...)
+	}
+	if !reflect.DeepEqual(got, ids) {
+		t.Errorf("%d ids came, want %d", len(got), len(ids))
+	}
+}
+
+// proofs are Proof messages, in both forms.
+var proofs = []struct {
+	proof wire.Proof
+	bytes string
+}{
+	{wire.Proof{ID: 300}, "\xac\x02\x00"},
+	{wire.Proof{ID: 0, Known: true, Sum: d1}, "\x00\x01" + raw(d1)},
+	{wire.Proof{ID: 1<<64 - 1, Known: true, Sum: d2}, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01" + raw(d2)},
+}
+
+func TestProof(t *testing.T) {
+	for _, c := range proofs {
+		want := "\x15\x00" + c.bytes
+		if got := text(wire.EncodeProof(&c.proof)); got != want {
+			t.Errorf("%+v:\n got %q\nwant %q", c.proof, got, want)
+		}
+		got, err := wire.DecodeProof(body(t, want, wire.TypeProof))
+		if err != nil || got != c.proof {
+			t.Errorf("%+v: decoded %+v, %v", c.proof, got, err)
+		}
+	}
+}
+
 var meta = wire.Meta{Perm: 0o640, MTime: tree.Time{Sec: -2, Nsec: 3}, Size: 5}
 
 const metaBytes = "\xa0\x03\x03\x03\x05"

@@ -29,6 +29,9 @@ func TestSplitRefuses(t *testing.T) {
 		"high flag":          "\x05\x80",
 		"long control":       "\x01\x00" + strings.Repeat("x", wire.SmallMessage-1),
 		"long ask":           "\x04\x00" + strings.Repeat("x", wire.SmallMessage-1),
+		"long prove":         "\x14\x00" + strings.Repeat("x", wire.SmallMessage-1),
+		"long proof":         "\x15\x00" + strings.Repeat("x", wire.SmallMessage-1),
+		"compressed proof":   "\x15\x01" + strings.Repeat("x", 100),
 		"long, unknown type": "\xff\x00" + strings.Repeat("x", wire.SmallMessage-1),
 	} {
 		_, _, err := wire.Split([]byte(m))
@@ -223,6 +226,29 @@ func TestSmallRefuses(t *testing.T) {
 		_, err := wire.DecodeSums([]byte(b))
 		refused(t, "sums: "+n, err)
 	}
+	for n, b := range map[string]string{
+		"nothing":           "",
+		"half":              "\x02\xff",
+		"long form":         "\x81\x00",
+		"id beyond 64 bits": "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",
+		"id without end":    strings.Repeat("\xff", 11),
+	} {
+		_, err := wire.DecodeProve([]byte(b))
+		refused(t, "prove: "+n, err)
+	}
+	for n, b := range map[string]string{
+		"nothing":         "",
+		"no kind":         "\x01",
+		"kind 2":          "\x01\x02" + raw(d1),
+		"long form":       "\x81\x00\x00",
+		"none with more":  "\x01\x00\x00",
+		"none and digest": "\x01\x00" + raw(d1),
+		"short":           "\x01\x01" + raw(d1)[1:],
+		"bytes after":     "\x01\x01" + raw(d1) + "x",
+	} {
+		_, err := wire.DecodeProof([]byte(b))
+		refused(t, "proof: "+n, err)
+	}
 }
 
 func TestControlRefuses(t *testing.T) {
@@ -346,6 +372,8 @@ func TestAllocations(t *testing.T) {
 		{"listing: names that share all", sealed(stairs(size)), 120, listing},
 		{"ask: as many as fit", strings.Repeat("\x00\x00\x00\x00", small/4), 64, func(b []byte) error { _, err := wire.DecodeAsk(b); return err }},
 		{"want: as many as fit", "\x01" + zeros(small-1), 64, func(b []byte) error { _, _, err := wire.DecodeWant(b); return err }},
+		{"prove: as many as fit", zeros(small), 64, func(b []byte) error { _, err := wire.DecodeProve(b); return err }},
+		{"proof: with much after it", "\x00\x01" + zeros(small-2), 1, func(b []byte) error { _, err := wire.DecodeProof(b); return err }},
 		{"pack: a size of everything", sealed("\x02\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x7f" + zeros(size)), 1, func(b []byte) error { _, err := decodePack(b); return err }},
 		{"sums: as many as fit", strings.Repeat(zeros(37), small/37), 64, func(b []byte) error { _, err := wire.DecodeSums(b); return err }},
 	} {

@@ -99,6 +99,15 @@ func (l *Listing) Ranges(dir uint64, from, to string, ranges []Range) {
 	l.buf.set(b)
 }
 
+// EntryBytes is about what an entry takes: what counts against a budget.
+func EntryBytes(e *tree.Entry) int {
+	n := 14 + len(e.Name) + len(e.Target)
+	if e.Dir != nil {
+		n += digest.ShortSize
+	}
+	return n
+}
+
 func (l *Listing) head(kind byte, dir uint64, from, to string, n int) []byte {
 	b := append(l.buf.b, kind)
 	b = binary.AppendUvarint(b, dir)

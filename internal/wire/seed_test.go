@@ -53,6 +53,13 @@ func TestWriteSeeds(t *testing.T) {
 	seed("End", 1, b("\x01\x01"))
 	seed("Sums", 0, b("\x0e"+metaBytes+raw(d1)+"\x03\x00\x00\x00\x00"+raw(d2)))
 	seed("Sums", 1, b("\x02"+metaBytes+raw(d1)[1:]))
+	for i, c := range proves {
+		seed("Prove", i, b(c.bytes))
+	}
+	for i, c := range proofs {
+		seed("Proof", i, b(c.bytes))
+	}
+	seed("Proof", len(proofs), b("\x01\x02"+raw(d1)))
 	for i, c := range signatures {
 		seed("Signatures", i, b(c.bytes))
 	}

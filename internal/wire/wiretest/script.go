@@ -42,15 +42,23 @@ func Read(t *testing.T, path string) *Script {
 		t.Fatal(err)
 	}
 	s := &Script{path: path}
+	title := ""
+	var text strings.Builder
+	part := func() {
+		if title != "" || text.Len() > 0 {
+			s.parts = append(s.parts, title, text.String())
+		}
+		text.Reset()
+	}
 	for line := range strings.Lines(string(b)) {
-		if title, ok := strings.CutPrefix(line, "-- "); ok {
-			s.parts = append(s.parts, strings.TrimSuffix(strings.TrimSpace(title), " --"), "")
-		} else if len(s.parts) > 0 {
-			s.parts[len(s.parts)-1] += line
+		if next, ok := strings.CutPrefix(line, "-- "); ok {
+			part()
+			title = strings.TrimSuffix(strings.TrimSpace(next), " --")
 		} else {
-			s.parts = append(s.parts, "", line)
+			text.WriteString(line)
 		}
 	}
+	part()
 	want := s.Part("want")
 	if want == "" {
 		want = s.Part("have")

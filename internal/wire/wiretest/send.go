@@ -30,10 +30,11 @@ func newPeer(text string) peer {
 //	seal [bad] [incomplete] [lies]   lies: counts that are not true
 //	listing ANSWERED SECTION …   SECTION is id=path[from,to] or id=path{end,end}
 //	pack FILE …, chunk FILE INDEX [bad], end FILE [again|bad|short], sums FILE …
+//	proof DIRECTORY [none|bad]   DIRECTORY is id=path
 //	problem PATH OPERATION CAUSE [vanished] [answers=ID]
 //	verdict CODE [bad], done CODE [bad]
 //	ask ID FROM TO BUDGET …      "-" is no bound
-//	want content|digest ID …
+//	want content|digest ID …, prove ID …
 //	raw HEX
 //	compressed …                 any of those, compressed
 func (p *peer) message(w []string) []*wire.Buffer {
@@ -90,6 +91,13 @@ func (p *peer) message(w []string) []*wire.Buffer {
 			sums = append(sums, wire.Sum{ID: id, Meta: p.meta(path), Digest: digest.ContentOf(p.contents[path])})
 		}
 		return one(wire.EncodeSums(sums))
+	case "proof":
+		id, path := cut(w[1])
+		m := wire.Proof{ID: id, Known: !has("none")}
+		if m.Known {
+			m.Sum = digest.Digest(bad(p.proof(path), has("bad")))
+		}
+		return one(wire.EncodeProof(&m))
 	case "ask":
 		var questions []wire.Question
 		for w := w[1:]; len(w) > 0; w = w[4:] {
@@ -97,14 +105,13 @@ func (p *peer) message(w []string) []*wire.Buffer {
 		}
 		return wire.EncodeAsk(questions)
 	case "want":
-		what, ids := wire.WantContent, []uint64(nil)
+		what := wire.WantContent
 		if w[1] == "digest" {
 			what = wire.WantDigest
 		}
-		for _, id := range w[2:] {
-			ids = append(ids, number(id))
-		}
-		return wire.EncodeWant(what, ids)
+		return wire.EncodeWant(what, numbers(w[2:]))
+	case "prove":
+		return wire.EncodeProve(numbers(w[1:]))
 	case "compressed":
 		messages := p.message(w[1:])
 		for i, b := range messages {
@@ -159,6 +166,27 @@ func (p *peer) joined(id uint64, path string) (uint64, digest.Checksum) {
 	return uint64(n), sums.Sum()
 }
 
+// proof returns the digest of the content of all files in a directory and below.
+func (p *peer) proof(path string) digest.Digest {
+	h := digest.NewHasher()
+	var walk func(path string, d *tree.Dir)
+	walk = func(path string, d *tree.Dir) {
+		for i := range d.Entries {
+			e := &d.Entries[i]
+			at := strings.TrimPrefix(path+"/"+e.Name, "./")
+			switch e.Type {
+			case tree.Directory:
+				walk(at, e.Dir)
+			case tree.File:
+				sum := digest.ContentOf(p.contents[at])
+				h.Write(sum[:])
+			}
+		}
+	}
+	walk(path, treetest.Find(p.root, path).Dir)
+	return h.Sum()
+}
+
 func (p *peer) meta(path string) wire.Meta {
 	e := treetest.Find(p.root, path)
 	return wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: int64(len(p.contents[path]))}
@@ -211,6 +239,13 @@ func number(w string) uint64 {
 		panic(fmt.Sprintf("wiretest: %v", err))
 	}
 	return n
+}
+
+func numbers(words []string) (ids []uint64) {
+	for _, w := range words {
+		ids = append(ids, number(w))
+	}
+	return ids
 }
 
 func cut(f string) (uint64, string) {

@@ -70,6 +70,19 @@ func words(t wire.Type, body []byte) (string, error) {
 			fmt.Fprintf(&w, " %d", id)
 		}
 		return w.String(), err
+	case wire.TypeProve:
+		ids, err := wire.DecodeProve(body)
+		w.WriteString("prove")
+		for _, id := range ids {
+			fmt.Fprintf(&w, " %d", id)
+		}
+		return w.String(), err
+	case wire.TypeProof:
+		p, err := wire.DecodeProof(body)
+		if !p.Known {
+			return fmt.Sprintf("proof %d none", p.ID), err
+		}
+		return fmt.Sprintf("proof %d=%s", p.ID, short(p.Sum[:])), err
 	case wire.TypePack:
 		w.WriteString("pack")
 		err := wire.DecodePack(body, func(f wire.Packed) bool {
@@ -104,6 +117,9 @@ func words(t wire.Type, body []byte) (string, error) {
 	case *wire.Done:
 		c := m.Changes
 		fmt.Fprintf(&w, "done %d %s created=%d replaced=%d touched=%d removed=%d bytes=%d", m.Code, short(m.Digest), c.Created, c.Replaced, c.Touched, c.Removed, c.Bytes)
+		if c.Reused > 0 {
+			fmt.Fprintf(&w, " reused=%d", c.Reused)
+		}
 	case *wire.Verdict:
 		fmt.Fprintf(&w, "verdict %d %s", m.Code, short(m.Digest))
 	}

@@ -1,0 +1,124 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestKillWhileMoving kills a run at a random moment, in which directories and
+// files move, some of them to where something of another type is. Every path is as
+// it was or as it shall be, nothing that moves is lost, and the next run heals.
+func TestKillWhileMoving(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	dir, err := os.MkdirTemp(memory(), "kill")
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	old, in, out := filepath.Join(dir, "old"), filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	const many = 150
+	when := time.Unix(1e9, 0)
+	write := func(path, content string) {
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.WriteFile(path, []byte(content), 0o644))
+		must(t, os.Chtimes(path, when, when))
+	}
+	for i := range many {
+		more := strings.Repeat(" and more", 30+i)
+		for k := range 3 {
+			write(fmt.Sprintf("%s/d%d/sub/%d", old, i, k), fmt.Sprint(i, " ", k, more))
+		}
+		must(t, os.Chtimes(fmt.Sprintf("%s/d%d/sub", old, i), when, when))
+		write(fmt.Sprintf("%s/file%d", old, i), fmt.Sprint(i, more, more))
+		write(fmt.Sprintf("%s/onto%d", old, i), "makes way")
+	}
+	if said, err := exec.Command("cp", "-a", old, in).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %s", said)
+	}
+	mv := func(from, to string) {
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(in, to)), 0o755))
+		must(t, os.Rename(filepath.Join(in, from), filepath.Join(in, to)))
+	}
+	for i := range many {
+		d := fmt.Sprint("d", i)
+		switch i % 3 {
+		case 0:
+			mv(d, "renamed-"+d)
+		case 1:
+			mv(d, "new/"+d+"/deep")
+		case 2:
+			must(t, os.Remove(fmt.Sprintf("%s/onto%d", in, i)))
+			mv(d, fmt.Sprint("onto", i))
+		}
+		mv(fmt.Sprint("file", i), fmt.Sprint("name", i))
+	}
+	before, err := look(old)
+	must(t, err)
+	want, err := look(in)
+	must(t, err)
+	rounds := 25
+	if testing.Short() {
+		rounds = 5
+	}
+	var took time.Duration
+	killed := 0
+	for round := range rounds {
+		must(t, os.RemoveAll(out))
+		if said, err := exec.Command("cp", "-a", old, out).CombinedOutput(); err != nil {
+			t.Fatalf("cp: %s", said)
+		}
+		begun := time.Now()
+		run := begin(t, "--from", in, "--output-dir", out)
+		if round > 0 { // the first tells how long it takes when nothing happens
+			time.Sleep(time.Duration(r.Int64N(int64(took))))
+			_ = run.cmd.Process.Kill() // it may have ended
+		}
+		switch code := run.ends(patience); {
+		case code == 0:
+			took = max(took, time.Since(begun))
+		case round == 0:
+			t.Fatalf("code %d: %s", code, run.out.String())
+		default:
+			killed++
+		}
+		now, err := look(out)
+		must(t, err)
+		kept := make(map[string]bool)
+		for path, s := range now {
+			file := s.Mode&unix.S_IFMT == unix.S_IFREG
+			if kept[s.Content] = true; file && !strings.HasPrefix(path, ".sync-directory/") && s.Content != before[path].Content && s.Content != want[path].Content {
+				t.Errorf("round %d: %s is torn", round, path)
+			}
+		}
+		for path, s := range before {
+			if _, there := now[path]; !there && want[path] != (seen{}) {
+				t.Errorf("round %d: %s is missing", round, path)
+			}
+			if !kept[s.Content] && !strings.HasPrefix(path, "onto") {
+				t.Errorf("round %d: the content of %s is lost", round, path)
+			}
+		}
+		next := begin(t, "--from", in, "--output-dir", out)
+		if code := next.ends(patience); code != 0 {
+			t.Errorf("round %d: the next run ends with %d: %s", round, code, next.out.String())
+		}
+		check(t, "healed", want, out)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	if t.Logf("a run takes %v, %d of %d were killed", took, killed, rounds); killed == 0 {
+		t.Error("none was killed")
+	}
+}
