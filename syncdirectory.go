@@ -71,7 +71,8 @@ type Options struct {
 	// and time prove nothing. It is enough that one side asks for it.
 	Checksum bool
 	// Cache is a directory in which the digests of contents are kept between
-	// runs, so that Checksum reads only what has changed since; "" keeps none.
+	// runs, so that Checksum reads only what has changed since, and a sender's
+	// outlines of large files that had changed; "" keeps none.
 	// It is not used where it lies in one of the two directories.
 	Cache string
 	// WholeFile gets changed files whole, without looking for what the

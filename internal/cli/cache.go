@@ -11,7 +11,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/fault"
 )
 
-// cacheDir returns where digests are kept: in the state directory of the XDG
+// cacheDir returns where digests and outlines are kept: in the state directory of the XDG
 // base directory specification, or nowhere where that is not known.
 func cacheDir() string {
 	state := os.Getenv("XDG_STATE_HOME")
@@ -36,7 +36,7 @@ func (f *flags) cache() string {
 func (c *command) cacheCommand() *cobra.Command {
 	of := &cobra.Command{Use: "cache", Short: "what is known of contents from earlier runs", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return usage("cache does one thing: clear") }}
-	of.AddCommand(&cobra.Command{Use: "clear", Short: "forget it, so that --checksum reads everything anew", Args: cobra.NoArgs,
+	of.AddCommand(&cobra.Command{Use: "clear", Short: "forget it, so that everything that is compared is read anew", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := syncdirectory.ClearCache(cacheDir())
 			if err != nil {

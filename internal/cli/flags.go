@@ -133,7 +133,7 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
-	p.BoolVar(&f.noCache, "no-cache", false, "with --checksum read all content, also what has not changed since it was read")
+	p.BoolVar(&f.noCache, "no-cache", false, "read all content that is compared, also what has not changed since it was read")
 	p.BoolVarP(&f.whole, "whole-file", "W", false, "send changed files whole, not what differs in them")
 	p.Uint64Var(&f.maxDelete, "max-delete", 0, "refuse, before any change, to remove more than `N` entries")
 	p.BoolVar(&f.noDelete, "no-delete", false, "remove nothing")

@@ -1,10 +1,6 @@
 package delta
 
-import (
-	"encoding/binary"
-
-	"github.com/sync-directory/sync-directory/internal/digest"
-)
+import "github.com/sync-directory/sync-directory/internal/digest"
 
 // Node is a segment, or a group of nodes of the level below.
 type Node struct {
@@ -36,37 +32,11 @@ type Outline struct {
 
 // NewOutline returns the outline of content that has these segments.
 func NewOutline(segments []Node) *Outline {
-	o := &Outline{levels: [][]Node{segments}, first: [][]int{nil}}
-	for below := segments; len(below) > MaxTop && len(o.levels) < MaxLevels; {
-		groups, first := group(below)
-		o.levels = append(o.levels, groups)
-		o.first = append(o.first, first)
-		below = groups
+	g := NewGrowing()
+	for i := range segments {
+		g.Add(segments[i])
 	}
-	return o
-}
-
-func group(nodes []Node) (groups []Node, first []int) {
-	h := digest.NewHasher()
-	var length int64
-	from := 0
-	var number [8]byte
-	for i := range nodes {
-		n := &nodes[i]
-		h.Write(n.Digest[:])
-		binary.LittleEndian.PutUint64(number[:], uint64(n.Length))
-		h.Write(number[:])
-		length += n.Length
-		count := i + 1 - from
-		if i+1 < len(nodes) && count < MaxGroup && (count < leastGroup || n.Digest[0]%groupChance != 0) {
-			continue
-		}
-		groups = append(groups, Node{h.Sum(), length})
-		first = append(first, from)
-		h.Reset()
-		length, from = 0, i+1
-	}
-	return groups, first
+	return g.Outline()
 }
 
 // Top returns the number of the highest level; that of the segments is 0.

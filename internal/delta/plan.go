@@ -17,9 +17,6 @@ const (
 	elsewhere = 2 << 20
 )
 
-// Run is a range of the new content that lies in the old one.
-type Run struct{ From, Off, Length int64 }
-
 // Span is a range of the old content.
 type Span struct{ Off, Length int64 }
 
@@ -62,7 +59,7 @@ func NewPlan(pieces []Piece, size int64) *Plan {
 				p.Gaps[len(p.Gaps)-1].between(piece.From, size)
 				open = false
 			}
-			p.run(Run{piece.From, at, piece.Length})
+			p.Runs = appendRun(p.Runs, Run{piece.From, at, piece.Length})
 			old = piece.From + piece.Length
 		}
 		at += piece.Length
@@ -83,17 +80,6 @@ func (g *Gap) between(next, size int64) {
 	}
 	g.head.Length = min(g.Length, size-g.head.Off)
 	g.tail = Span{max(0, next-g.Length), min(next, g.Length)}
-}
-
-// run adds a run, to the last one where it goes on.
-func (p *Plan) run(r Run) {
-	if n := len(p.Runs); n > 0 {
-		if last := &p.Runs[n-1]; last.Off+last.Length == r.Off && last.From+last.Length == r.From {
-			last.Length += r.Length
-			return
-		}
-	}
-	p.Runs = append(p.Runs, r)
 }
 
 // idle returns what no run is of, up to elsewhere bytes.

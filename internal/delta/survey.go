@@ -124,7 +124,7 @@ func (s *Survey) Resolve(groups []Members) bool {
 	for i, d := range doubts {
 		s.pieces = append(s.pieces, pieces[at:d.piece]...)
 		at = d.piece + 1
-		if summary, _ := group(groups[i].Nodes); len(summary) != 1 || summary[0] != pieces[d.piece].Node {
+		if summary, ok := summarize(groups[i].Nodes); !ok || summary != pieces[d.piece].Node {
 			return false
 		}
 		s.add(groups[i])

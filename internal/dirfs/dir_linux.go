@@ -117,6 +117,20 @@ func (d *linuxDir) TellsChanges() bool {
 	return true
 }
 
+// Clones implements Dir: of the file systems that are known not to share content
+// it says no.
+func (d *linuxDir) Clones() bool {
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(d.fd, &fs) }); err != nil {
+		return true
+	}
+	switch uint32(fs.Type) {
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.EXT4_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC:
+		return false
+	}
+	return true
+}
+
 // SyncsFS says what SyncFS can do here.
 func (*linuxDir) SyncsFS() bool { return true }
 

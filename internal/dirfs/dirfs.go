@@ -127,6 +127,9 @@ type Dir interface {
 	// another CTime with each change, by the clock of this machine, and keeps
 	// its Ino.
 	TellsChanges() bool
+	// Clones reports whether File.CopyFrom may share content on the directory's
+	// file system, instead of copying it.
+	Clones() bool
 	// Space says how much room the directory's file system has. It fails
 	// with errors.ErrUnsupported where the system does not say.
 	Space() (Space, error)

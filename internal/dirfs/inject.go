@@ -218,6 +218,9 @@ func (d *injectedDir) Sync() error {
 // TellsChanges implements Dir.
 func (d *injectedDir) TellsChanges() bool { return d.dir.TellsChanges() }
 
+// Clones implements Dir.
+func (d *injectedDir) Clones() bool { return d.dir.Clones() }
+
 // SyncsFS says what SyncFS can do here.
 func (d *injectedDir) SyncsFS() bool { return d.dir.SyncsFS() }
 

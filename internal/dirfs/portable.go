@@ -302,6 +302,9 @@ func (d *portableDir) Sync() error {
 // TellsChanges implements Dir.
 func (*portableDir) TellsChanges() bool { return runtime.GOOS != "windows" }
 
+// Clones implements Dir.
+func (*portableDir) Clones() bool { return false }
+
 // SyncsFS says what SyncFS can do here.
 func (*portableDir) SyncsFS() bool { return false }
 

@@ -21,10 +21,11 @@ const (
 
 // change is a large file that is made of the old one and of what differs. But
 // for what is named otherwise it is owned by the session, and runs so: both
-// sides outline their version; what the new one has that the old one lacks is
-// found out by a survey; what the old one has is copied while the gaps are got in
-// fragments; what came is verified by the digests of the outline; then the sender
-// is told, and answers with an End.
+// sides outline their version, and once the top of the sender's is known, what is
+// read of the old one is written to the new one meanwhile; what the new one has
+// that the old one lacks is found out by a survey; what the old one has, and is not
+// written, is copied while the gaps are got in fragments; what came is verified by
+// the digests of the outline; then the sender is told, and answers with an End.
 type change struct {
 	scale  uint8
 	old    *delta.Outline // until the survey begins
@@ -34,6 +35,7 @@ type change struct {
 	asked  []int         // groups that are not told of yet
 	told   []delta.Members
 
+	ahead   ahead
 	plan    *delta.Plan
 	gaps    []delta.Gap      // to be verified
 	rest    *delta.Fragments // of gaps, not asked for yet
@@ -144,11 +146,11 @@ func (s *session) outline() error {
 		}
 		// Which may take hours, in which tasks for other files must go on.
 		s.start(s.prepare(t, func() (func() error, error) {
-			old := s.outlineOf(c, t)
+			old, err := s.outlineOf(c, t)
 			return func() error {
 				c.old = old
 				return s.meet(t)
-			}, nil
+			}, err
 		}))
 	}
 	return nil
@@ -209,7 +211,9 @@ func (s *session) outlined(body []byte) error {
 	c := t.change
 	switch {
 	case o.Top && c.top == nil:
-		c.top = o
+		if c.top = o; c.old == nil {
+			s.writeAhead(t)
+		}
 		return s.meet(t)
 	case o.Top || len(c.asked) == 0 || o.Level != c.level-1 || len(o.Groups) > len(c.asked):
 		return wire.Errorf("an outline of entry %d that is not asked for", o.ID)
@@ -265,11 +269,13 @@ func (s *session) probe(t *target) error {
 // for the rest.
 func (s *session) assemble(t *target) (err error) {
 	c := t.change
-	if c.file, err = t.open(s); c.file == nil {
-		s.note(t, err) // t has failed, which is told at its end
-		return s.closeChange(t)
+	if c.file == nil {
+		if c.file, err = t.open(s); c.file == nil {
+			s.note(t, err) // t has failed, which is told at its end
+			return s.closeChange(t)
+		}
+		t.leave()
 	}
-	t.leave()
 	c.gaps, c.rest = c.plan.Gaps, c.plan.Fragments()
 	s.task(t, func() (func() error, error) {
 		return func() error { return s.advance(t) }, s.copy(c)

@@ -197,6 +197,11 @@ func TestHostileOutline(t *testing.T) {
 			c.send(wire.Encode(&wire.Problem{Path: []byte("f"), Operation: "read", Cause: "x", Answers: 1}))
 			c.send(end())
 		}},
+		"a problem while the new file is begun, and then its end": {"File.ReadAt", func(c *changing) {
+			c.send(wire.EncodeOutline(topOf(node(changedSize))))
+			c.send(wire.Encode(&wire.Problem{Path: []byte("f"), Operation: "read", Cause: "x", Answers: 1}))
+			c.send(end())
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before func(dirfs.Call) error

@@ -16,34 +16,41 @@ import (
 const tick = 20 * time.Millisecond
 
 // outlineOf opens and outlines what the destination has. What can not be read
-// has nothing.
-func (s *session) outlineOf(c *change, t *target) *delta.Outline {
+// has nothing; an error is one of writing ahead.
+func (s *session) outlineOf(c *change, t *target) (*delta.Outline, error) {
 	f, err := s.basis(t)
 	if err != nil {
-		return delta.NewOutline(nil)
+		return delta.NewOutline(nil), nil
 	}
 	if ct := f.Info().CTime; time.Since(time.Unix(ct.Sec, int64(ct.Nsec))).Abs() < tick {
 		time.Sleep(tick) // so that a change from here on is seen by its time
 	}
-	o, err := f.Outline(c.scale, func(n int) error {
+	var written error
+	o, err := f.Outline(c.scale, func(n int, known *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
+		c.ahead.learn(known)
 		return s.going(c)
+	}, func(off int64, content []byte) error {
+		written = c.writeAlong(off, content)
+		return written
 	})
 	if err != nil {
 		f.Close()
-		return delta.NewOutline(nil)
+		return delta.NewOutline(nil), written
 	}
 	c.basis = f
-	return o
+	return o, nil
 }
 
 // copyMost is how much is copied before somebody may stop that.
 const copyMost = 8 << 20
 
-// copy copies what the old file has.
+// copy copies what the old file has and is not written ahead.
 func (s *session) copy(c *change) error {
 	to := c.file.File()
-	for _, r := range c.plan.Runs {
+	rest := c.ahead.made.Rest(c.plan.Runs)
+	s.Counters.Bytes.Add(delta.Total(c.plan.Runs) - delta.Total(rest))
+	for _, r := range rest {
 		for r.Length > 0 {
 			if err := s.going(c); err != nil {
 				return err

@@ -199,10 +199,10 @@ func (s *session) outline(ctx context.Context, f *supply.File, scale uint8, bega
 			return o, nil
 		}
 	}
-	o, err := f.Outline(scale, func(n int) error {
+	o, err := f.Outline(scale, func(n int, _ *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
 		return context.Cause(ctx)
-	})
+	}, nil)
 	if err == nil && keeps {
 		s.Cache.AddOutline(key, scale, o, began)
 	}

@@ -13,10 +13,16 @@ import (
 // processors to have something to digest.
 const span = 4 << 20
 
+// Along is what is done with the content of a file while it is outlined: it is
+// called with one range after the other, as they were read, which are its own until
+// it returns.
+type Along func(off int64, content []byte) error
+
 // Outline returns what the file's content consists of, in segments at the given
-// scale. It calls progress with the bytes read, until that returns an error.
-func (f *File) Outline(scale uint8, progress func(int) error) (*delta.Outline, error) {
-	o := outliner{cutter: delta.NewCutter(scale), h: digest.NewHasher()}
+// scale. It calls progress with the bytes read and what is known of the outline,
+// and along, if there is one, but not both at once, until either returns an error.
+func (f *File) Outline(scale uint8, progress func(int, *delta.Growing) error, along Along) (*delta.Outline, error) {
+	o := outliner{cutter: delta.NewCutter(scale), h: digest.NewHasher(), outline: delta.NewGrowing()}
 	size := int(min(span, f.Meta.Size)) + digest.ChunkSize
 	reading, digesting := make([]byte, 0, size), make([]byte, size)
 	defer o.working.Wait()
@@ -29,18 +35,27 @@ func (f *File) Outline(scale uint8, progress func(int) error) (*delta.Outline, e
 		}
 		off += int64(n)
 		blocks, rest := o.cut(reading, have, off == f.Meta.Size)
-		o.fold() // so that the other buffer is free
-		o.digest(blocks)
-		reading, digesting = append(digesting[:0], rest...), reading
-		if err := progress(n); err != nil {
+		err := o.fold() // so that the other buffer is free
+		if err == nil {
+			err = progress(n, o.outline)
+		}
+		if err != nil {
 			return nil, err
 		}
+		if along != nil { // which takes longest
+			at, content := off-int64(n), reading[have:]
+			o.working.Go(func() { o.err = along(at, content) })
+		}
+		o.digest(blocks)
+		reading, digesting = append(digesting[:0], rest...), reading
 	}
-	o.fold()
+	if err := o.fold(); err != nil {
+		return nil, err
+	}
 	if err := f.Unchanged(); err != nil {
 		return nil, err
 	}
-	return delta.NewOutline(o.segments), nil
+	return o.outline.Outline(), nil
 }
 
 // outliner puts an outline together. Segments are digested in blocks of
@@ -49,11 +64,13 @@ type outliner struct {
 	cutter *delta.Cutter
 	block  int // bytes of the block that is not complete
 
-	working  sync.WaitGroup
-	blocks   []block        // that are being digested
-	h        *digest.Hasher // over the blocks of the segment that is not complete
-	length   int64          // of these blocks
-	segments []delta.Node
+	working sync.WaitGroup
+	blocks  []block // that are being digested
+	err     error   // of what is done along
+
+	h       *digest.Hasher // over the blocks of the segment that is not complete
+	length  int64          // of these blocks
+	outline *delta.Growing
 }
 
 // block is a part of a segment that is digested by itself.
@@ -92,19 +109,21 @@ func (o *outliner) digest(blocks []block) {
 	}
 }
 
-// fold makes segments of the blocks once they are digested.
-func (o *outliner) fold() {
+// fold makes segments of the blocks once they are digested, and returns the error
+// of what was done along.
+func (o *outliner) fold() error {
 	o.working.Wait()
 	for i := range o.blocks {
 		b := &o.blocks[i]
 		o.h.Write(b.sum[:])
 		if o.length += int64(len(b.content)); b.ends {
-			o.segments = append(o.segments, delta.Node{Digest: o.h.Sum(), Length: o.length})
+			o.outline.Add(delta.Node{Digest: o.h.Sum(), Length: o.length})
 			o.h.Reset()
 			o.length = 0
 		}
 	}
 	o.blocks = nil
+	return o.err
 }
 
 // ReadAt fills b from off on; the end of the file before that is ErrChanged.

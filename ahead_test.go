@@ -1,0 +1,144 @@
+package syncdirectory
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+)
+
+// onlookers hold the outline of the old file until the new one is begun, and then
+// until something is written to it, before which they call do.
+type onlookers struct {
+	do             func() error
+	reads, copies  atomic.Int64
+	begun, written chan struct{}
+	begin, write   func()
+}
+
+func newOnlookers(do func() error) *onlookers {
+	o := &onlookers{do: do, begun: make(chan struct{}), written: make(chan struct{})}
+	o.begin = sync.OnceFunc(func() { close(o.begun) })
+	o.write = sync.OnceFunc(func() { close(o.written) })
+	return o
+}
+
+var errNotAhead = errors.New("nothing is written ahead")
+
+func await(c chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-time.After(20 * time.Second):
+		return errNotAhead
+	}
+}
+
+func (o *onlookers) before(c dirfs.Call) error {
+	switch {
+	case c.Op == "File.ReadAt" && c.Name == "large":
+		switch o.reads.Add(1) {
+		case 2:
+			return await(o.begun)
+		case 3:
+			time.Sleep(50 * time.Millisecond) // while that goes on
+		case 5: // what was read before is on its way
+			return await(o.written)
+		}
+	case c.Op == "Create" && o.reads.Load() > 0:
+		o.begin()
+	case c.Op == "File.CopyFrom":
+		o.copies.Add(1)
+	case c.Op == "File.WriteAt" && o.reads.Load() > 0:
+		select {
+		case <-o.written:
+		default:
+			o.write()
+			return o.do()
+		}
+	}
+	return nil
+}
+
+// TestWrittenAhead writes a new file while the old one is outlined, and has what
+// can go wrong then go wrong.
+func TestWrittenAhead(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	old := noise(r, 30<<20)
+	appended := append(bytes.Clone(old), "a line\n"...)
+	inserted := splice(old, 3<<20, 0, []byte("inserted"))
+	none := func(string) error { return nil }
+	fails := func(err error) func(string) error { return func(string) error { return err } }
+	for _, c := range []struct {
+		name    string
+		content []byte
+		do      func(to string) error
+		code    Code
+		copies  int64 // most of them
+	}{
+		{"what is guessed right is not copied again", appended, none, OK, 2},
+		{"what is guessed wrong is", inserted, none, OK, 100},
+		{"a write fails", appended, fails(syscall.EIO), OK, 0},
+		{"the disk is full", appended, fails(syscall.ENOSPC), Disk, 0},
+		{"the old file changes", appended, func(to string) error {
+			f, err := os.OpenFile(filepath.Join(to, "large"), os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt([]byte("changed in place"), 19<<20)
+			return errors.Join(err, f.Close())
+		}, OK, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			grow(t, from)
+			grow(t, to, "gone=y")
+			for path, b := range map[string][]byte{from: c.content, to: old} {
+				if err := os.WriteFile(filepath.Join(path, "large"), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			root, err := dirfs.OpenRoot(to, dirfs.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			clones := root.Clones()
+			if err := root.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if clones {
+				t.Skip("here content is shared, and nothing is written ahead")
+			}
+			o := newOnlookers(func() error { return c.do(to) })
+			sent, received := mirrorInjected(t, from, to, func(dirfs.Call) error { return nil }, o.before)
+			if CodeOf(sent) != c.code && sent != nil || CodeOf(received) != c.code && received != nil || (received == nil) != (c.code == OK) {
+				t.Fatalf("sender: %v, receiver: %v", sent, received)
+			}
+			want := c.content
+			if c.code != OK {
+				want = old
+			}
+			if got, err := os.ReadFile(filepath.Join(to, "large")); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the large file is not what it should be, %v", err)
+			}
+			if err := await(o.written); err != nil {
+				t.Error(err)
+			}
+			if n := o.copies.Load(); n > c.copies {
+				t.Errorf("copied %d times", n)
+			}
+			if _, err := os.Stat(filepath.Join(to, "gone")); (err == nil) != (c.code != OK) {
+				t.Errorf("what the source does not have: %v", err)
+			}
+		})
+	}
+}
