@@ -39,6 +39,18 @@ func NewOutline(segments []Node) *Outline {
 	return g.Outline()
 }
 
+// Join returns the outline of contents that come one after the other.
+func Join(outlines []*Outline) *Outline {
+	if len(outlines) == 1 {
+		return outlines[0]
+	}
+	var segments []Node
+	for _, o := range outlines {
+		segments = append(segments, o.Level(0)...)
+	}
+	return NewOutline(segments)
+}
+
 // Top returns the number of the highest level; that of the segments is 0.
 func (o *Outline) Top() int { return len(o.levels) - 1 }
 

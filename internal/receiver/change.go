@@ -8,7 +8,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/stage"
-	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -51,7 +50,7 @@ type change struct {
 	// use is held by those who work on the files, for whom end waits.
 	use   sync.RWMutex
 	ended bool
-	basis *supply.File
+	basis basis
 
 	mu    sync.Mutex
 	parts map[int64]*fragment // that are asked for, by where they begin
@@ -69,10 +68,7 @@ func (c *change) end() {
 	c.use.Lock()
 	defer c.use.Unlock()
 	c.ended = true
-	if c.basis != nil {
-		c.basis.Close()
-		c.basis = nil
-	}
+	c.basis.close()
 }
 
 // errUnwanted is why a task is not done: nobody waits for it.
@@ -131,8 +127,13 @@ func (s *session) outline() error {
 		t := s.later[0]
 		s.later = s.later[1:]
 		s.changing++
+		candidates := s.candidates(t)
+		size := t.step.Entry().Size
+		for _, one := range candidates {
+			size = max(size, one.size)
+		}
 		c := &change{
-			scale: delta.Scale(max(t.step.Have.Size, t.step.Entry().Size)),
+			scale: delta.Scale(size),
 			parts: make(map[int64]*fragment),
 		}
 		t.mu.Lock()
@@ -146,7 +147,7 @@ func (s *session) outline() error {
 		}
 		// Which may take hours, in which tasks for other files must go on.
 		s.start(s.prepare(t, func() (func() error, error) {
-			old, err := s.outlineOf(c, t)
+			old, err := s.outlineOf(c, candidates)
 			return func() error {
 				c.old = old
 				return s.meet(t)
@@ -250,11 +251,7 @@ func (s *session) doubt(t *target, ok bool) error {
 	if c.level, c.asked = c.survey.Doubts(); len(c.asked) > 0 {
 		return s.probe(t)
 	}
-	size := int64(0)
-	if c.basis != nil { // no task runs that could change it
-		size = c.basis.Meta.Size
-	}
-	c.plan = delta.NewPlan(c.survey.Pieces(), size)
+	c.plan = delta.NewPlan(c.survey.Pieces(), c.basis.size) // which no task changes any more
 	c.survey = nil
 	return s.assemble(t)
 }

@@ -35,9 +35,12 @@ const (
 	byOutline
 )
 
-// method returns how to get the content of a file for which step asks.
-func (s *session) method(step *tree.Step) method {
-	have, want := step.Have, step.Entry()
+// method returns how to get the content of t.
+func (s *session) method(t *target) method {
+	if s.part(t) != nil {
+		return byOutline
+	}
+	have, want := t.step.Have, t.step.Entry()
 	switch {
 	case s.WholeFile || have == nil || have.Type != tree.File || want.Flags&tree.Sparse != 0:
 		return whole // of a file with holes only the data is read and sent
@@ -55,7 +58,7 @@ func (s *session) method(step *tree.Step) method {
 // for whole.
 func (s *session) get(t *target) (*target, error) {
 	t.tried, t.what = true, wire.WantContent
-	switch t.method = s.method(&t.step); t.method {
+	switch t.method = s.method(t); t.method {
 	case byDelta:
 		s.sign(t)
 		return nil, nil
@@ -68,14 +71,7 @@ func (s *session) get(t *target) (*target, error) {
 }
 
 // basis opens the file that the destination has in place of t.
-func (s *session) basis(t *target) (*supply.File, error) {
-	h, err := s.handles.Acquire(t.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.handles.Release(t.dir)
-	return supply.Open(h, t.step.Have.Name)
-}
+func (s *session) basis(t *target) (*supply.File, error) { return s.openIn(t.dir, t.step.Have.Name) }
 
 // sign has the signature of what there is of t made and sent. A file that can
 // not be read is got whole.

@@ -26,7 +26,7 @@ func (s *session) leftovers(ctx context.Context) error {
 	}
 	root.Dir.Parent = &tree.Dir{Parent: s.have.Dir, Name: tree.Reserved}
 	root.Dir.Name = stage.LeftName
-	l := left{canon: s.area.Canon, tags: make(map[string][]tree.Origin), dirs: make(map[*tree.Dir][]*tree.Dir)}
+	l := left{session: s, tags: make(map[string][]tree.Origin), dirs: make(map[*tree.Dir][]*tree.Dir)}
 	for i := range root.Dir.Entries {
 		if tag := stage.Tag(root.Dir.Entries[i].Name); tag != "" {
 			l.tags[tag] = append(l.tags[tag], staged(root.Dir, i))
@@ -44,9 +44,9 @@ func staged(d *tree.Dir, i int) tree.Origin {
 
 // left is what earlier sessions have staged.
 type left struct {
-	canon tree.Canon
-	tags  map[string][]tree.Origin  // by what their names say of their path
-	dirs  map[*tree.Dir][]*tree.Dir // by the wanted directory that they were to be
+	*session
+	tags map[string][]tree.Origin  // by what their names say of their path
+	dirs map[*tree.Dir][]*tree.Dir // by the wanted directory that they were to be
 }
 
 // step sets From of a step whose content was staged.
@@ -62,11 +62,43 @@ func (l *left) step(step *tree.Step) {
 	case tree.Fetch, tree.Verify:
 		for _, o := range l.of(step) {
 			have := o.Entry()
-			if have.Type == tree.File && have.Size == e.Size && have.MTime() == l.canon.Time(e.MTime()) {
+			switch {
+			case have.Type != tree.File:
+			case have.Size == e.Size && have.MTime() == l.area.Canon.Time(e.MTime()):
 				step.From = &o
+			default:
+				l.partly(step, &o)
 			}
 		}
 	}
+}
+
+// place is an entry of the wanted tree.
+type place struct {
+	dir   *tree.Dir
+	index int
+}
+
+// leastBegun is the size from which on what is staged of a large file is worth
+// being outlined.
+const leastBegun = 1 << 20
+
+// partly notes what is staged of a large file, the largest part of several.
+func (s *session) partly(step *tree.Step, o *tree.Origin) {
+	p := place{step.Dir, step.Index}
+	if old := s.parts[p]; o.Entry().Size >= leastBegun && (old == nil || old.Entry().Size < o.Entry().Size) {
+		s.parts[p] = o
+	}
+}
+
+// part returns what an earlier session has staged of t, if it is a large file that
+// can be gone on with.
+func (s *session) part(t *target) *tree.Origin {
+	e := t.step.Entry()
+	if e.Size <= smallDelta || e.Flags&tree.Sparse != 0 { // of which only the data is sent
+		return nil
+	}
+	return s.parts[place{t.step.Dir, t.step.Index}]
 }
 
 // of returns what was staged for the path of a step: under its name in what its

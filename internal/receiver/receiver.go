@@ -190,18 +190,19 @@ type session struct {
 	origins    tree.Origins       // new directories that are elsewhere
 	dirs       map[uint64]growing // while streaming: directories of which more may come
 	plan       *tree.Plan
-	steps      []tree.Step      // to be carried out: of the plan, or to find out what it is
-	next       int              // the one to begin
-	reusing    int              // steps that take what is elsewhere, and are not done
-	copying    int              // of them those that copy it
-	waiting    int              // targets that are not settled
-	need, free uint64           // while streaming: bytes of all files so far, and of the disk before
-	refetch    []*target        // compared, and different, or tried another way in vain
-	key        uint64           // of signatures
-	signatures *wire.Signatures // that gather, or nil
-	sums       int              // bytes of signatures of small files in the sender's hands
-	later      []*target        // large files to be got by outline
-	changing   int              // large files that are
+	steps      []tree.Step            // to be carried out: of the plan, or to find out what it is
+	next       int                    // the one to begin
+	reusing    int                    // steps that take what is elsewhere, and are not done
+	copying    int                    // of them those that copy it
+	parts      map[place]*tree.Origin // what is staged of large files
+	waiting    int                    // targets that are not settled
+	need, free uint64                 // while streaming: bytes of all files so far, and of the disk before
+	refetch    []*target              // compared, and different, or tried another way in vain
+	key        uint64                 // of signatures
+	signatures *wire.Signatures       // that gather, or nil
+	sums       int                    // bytes of signatures of small files in the sender's hands
+	later      []*target              // large files to be got by outline
+	changing   int                    // large files that are
 	verdict    *wire.Verdict
 	result     Result
 	busy       sync.WaitGroup // messages in content that are not worked on yet
@@ -228,6 +229,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		key:      rand.Uint64() | 1,
 		results:  newInbox(),
 		targets:  make(map[uint64]*target),
+		parts:    make(map[place]*tree.Origin),
 		lost:     make(map[*tree.Dir]bool),
 		plan:     new(tree.Plan),
 		expander: sync.OnceValue(wire.NewExpander),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -17,28 +18,51 @@ const tick = 20 * time.Millisecond
 
 // outlineOf opens and outlines what the destination has. What can not be read
 // has nothing; an error is one of writing ahead.
-func (s *session) outlineOf(c *change, t *target) (*delta.Outline, error) {
-	f, err := s.basis(t)
-	if err != nil {
-		return delta.NewOutline(nil), nil
+func (s *session) outlineOf(c *change, candidates []candidate) (*delta.Outline, error) {
+	var outlines []*delta.Outline
+	for _, one := range candidates {
+		f, err := s.openIn(one.dir, one.name)
+		if err != nil {
+			continue
+		}
+		o, err := s.outlineOne(c, f)
+		if o == nil {
+			f.Close()
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case o != nil:
+			c.basis.add(f)
+			outlines = append(outlines, o)
+		}
 	}
+	return delta.Join(outlines), nil
+}
+
+// outlineOne outlines one file of the basis, and writes the first one ahead. It
+// returns nil where that cannot be read; an error is one of writing.
+func (s *session) outlineOne(c *change, f *supply.File) (*delta.Outline, error) {
 	if ct := f.Info().CTime; time.Since(time.Unix(ct.Sec, int64(ct.Nsec))).Abs() < tick {
 		time.Sleep(tick) // so that a change from here on is seen by its time
 	}
+	first := len(c.basis.files) == 0
 	var written error
 	o, err := f.Outline(c.scale, func(n int, known *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
-		c.ahead.learn(known)
+		if first {
+			c.ahead.learn(known)
+		}
 		return s.going(c)
 	}, func(off int64, content []byte) error {
-		written = c.writeAlong(off, content)
+		if first {
+			written = c.writeAlong(off, content)
+		}
 		return written
 	})
 	if err != nil {
-		f.Close()
-		return delta.NewOutline(nil), written
+		return nil, written
 	}
-	c.basis = f
 	return o, nil
 }
 
@@ -56,7 +80,7 @@ func (s *session) copy(c *change) error {
 				return err
 			}
 			n := min(r.Length, copyMost)
-			if err := to.CopyFrom(c.basis.Handle(), r.From, r.Off, n); err != nil {
+			if err := c.basis.copyTo(to, r.From, r.Off, n); err != nil {
 				return err
 			}
 			s.Counters.Bytes.Add(n)
@@ -76,7 +100,7 @@ func (s *session) signFragment(c *change, f *fragment) (sig delta.Signature, err
 		old := make([]byte, n)
 		at := int64(0)
 		for _, span := range f.Signed {
-			if err := c.basis.ReadAt(old[at:at+span.Length], span.Off); err != nil {
+			if err := c.basis.readAt(old[at:at+span.Length], span.Off); err != nil {
 				return sig, err
 			}
 			at += span.Length
@@ -144,7 +168,7 @@ func (c *change) read(buf *wire.Buffer, f *fragment, off, n int64) error {
 			continue
 		}
 		m := min(n, span.Length-off)
-		if err := c.basis.ReadAt(buf.Extend(int(m)), span.Off+off); err != nil {
+		if err := c.basis.readAt(buf.Extend(int(m)), span.Off+off); err != nil {
 			return err
 		}
 		if off, n = 0, n-m; n == 0 {
@@ -158,10 +182,8 @@ func (c *change) read(buf *wire.Buffer, f *fragment, off, n int64) error {
 // copied was what it was taken for: the old file has not changed since it was
 // outlined. It returns what does not match.
 func (s *session) verify(c *change) (bad []delta.Gap, err error) {
-	if c.basis != nil {
-		if err := c.basis.Unchanged(); err != nil {
-			return nil, err
-		}
+	if err := c.basis.unchanged(); err != nil {
+		return nil, err
 	}
 	buf := make([]byte, digest.ChunkSize)
 	for _, g := range c.gaps {

@@ -65,6 +65,9 @@ func (s *session) decide(step *tree.Step) bool {
 			step.From.Entry().Flags |= tree.Moved
 		}
 	default:
+		if step.From.Staged {
+			s.partly(step, step.From)
+		}
 		step.Kind, step.From = tree.Fetch, nil
 	}
 	return step.Kind == tree.Reuse
@@ -110,12 +113,7 @@ func (s *session) compares(t *target) (*supply.File, error) {
 	if from == nil {
 		return s.basis(t)
 	}
-	h, err := s.handles.Acquire(from.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.handles.Release(from.Dir)
-	f, err := supply.Open(h, from.Entry().Name)
+	f, err := s.openIn(from.Dir, from.Entry().Name)
 	if err != nil {
 		return nil, err
 	}
