@@ -25,18 +25,14 @@ func (s *session) outlineOf(c *change, t *target) (*delta.Outline, error) {
 	if ct := f.Info().CTime; time.Since(time.Unix(ct.Sec, int64(ct.Nsec))).Abs() < tick {
 		time.Sleep(tick) // so that a change from here on is seen by its time
 	}
-	var written error
 	o, err := f.Outline(c.scale, func(n int, known *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
 		c.ahead.learn(known)
 		return s.going(c)
-	}, func(off int64, content []byte) error {
-		written = c.writeAlong(off, content)
-		return written
-	})
+	}, c.writeAlong)
 	if err != nil {
 		f.Close()
-		return delta.NewOutline(nil), written
+		return delta.NewOutline(nil), c.ahead.failed
 	}
 	c.basis = f
 	return o, nil
