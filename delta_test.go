@@ -157,13 +157,28 @@ func nth(t *testing.T, op, name string, n int64, do func() error) func(dirfs.Cal
 	}
 }
 
+// outlined calls do ahead of the first read of a file of that name after it was
+// outlined: when it was opened, and then, the system said how it is.
+func outlined(t *testing.T, name string, do func() error) func(dirfs.Call) error {
+	var infos atomic.Int64
+	read := nth(t, "File.ReadAt", name, 1, do)
+	return func(c dirfs.Call) error {
+		if c.Op == "File.Info" && c.Name == name {
+			infos.Add(1)
+		}
+		if infos.Load() < 2 {
+			return nil
+		}
+		return read(c)
+	}
+}
+
 // TestLargeFileMeanwhile has a large file change, or fail, on either side at the
 // worst moment while it is made of the old one: the session goes on.
 func TestLargeFileMeanwhile(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	old := noise(r, 12<<20)
 	content := splice(splice(old, 9<<20, 0, []byte("inserted")), 3<<20, 100, nil)
-	outline := int64(3) // reads that an outline of it takes
 	none := func(dirfs.Call) error { return nil }
 	scribble := func(path string) func() error {
 		return func() error {
@@ -186,16 +201,16 @@ func TestLargeFileMeanwhile(t *testing.T) {
 			return nth(t, "File.ReadAt", "large", 2, scribble(filepath.Join(from, "large")))
 		}},
 		{name: "the new file changes while fragments are sent", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
-			return nth(t, "File.ReadAt", "large", outline+1, scribble(filepath.Join(from, "large")))
+			return outlined(t, "large", scribble(filepath.Join(from, "large")))
 		}},
 		{name: "the new file is cut short while fragments are sent", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
-			return nth(t, "File.ReadAt", "large", outline+1, func() error { return os.Truncate(filepath.Join(from, "large"), 1<<20) })
+			return outlined(t, "large", func() error { return os.Truncate(filepath.Join(from, "large"), 1<<20) })
 		}},
 		{name: "the new file can not be outlined", sent: Partial, received: Partial, source: func(t *testing.T, _, _ string) func(dirfs.Call) error {
 			return nth(t, "File.ReadAt", "large", 2, fails(syscall.EIO))
 		}},
 		{name: "a fragment can not be read", sent: Partial, received: Partial, source: func(t *testing.T, _, _ string) func(dirfs.Call) error {
-			return nth(t, "File.ReadAt", "large", outline+1, fails(syscall.EIO))
+			return outlined(t, "large", fails(syscall.EIO))
 		}},
 		{name: "the old file changes while it is copied", destination: func(t *testing.T, _, to string) func(dirfs.Call) error {
 			return nth(t, "File.CopyFrom", "", 1, scribble(filepath.Join(to, "large")))
@@ -204,7 +219,7 @@ func TestLargeFileMeanwhile(t *testing.T) {
 			return nth(t, "File.ReadAt", "large", 1, fails(syscall.EIO))
 		}},
 		{name: "the old file can not be read again", destination: func(t *testing.T, _, _ string) func(dirfs.Call) error {
-			return nth(t, "File.ReadAt", "large", outline+1, fails(syscall.EIO))
+			return outlined(t, "large", fails(syscall.EIO))
 		}},
 		{name: "the disk is full", sent: Disk, received: Disk, destination: func(t *testing.T, _, _ string) func(dirfs.Call) error {
 			return func(c dirfs.Call) error {

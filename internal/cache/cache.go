@@ -73,7 +73,7 @@ const (
 // One that is nil knows nothing and keeps nothing.
 type Cache struct {
 	path string
-	root []byte // path of the root, part of the head
+	root string // its path
 
 	load    func()          // reads what follows, once; but for used it does not change then
 	records string          // of earlier runs
@@ -96,18 +96,23 @@ type record struct {
 // kept in dir. It is read when something is first looked for, so that a run that
 // looks for nothing does not pay for it.
 func Open(dir, root string) *Cache {
-	c := &Cache{path: pathOf(dir, root), root: []byte(root)}
+	c := &Cache{path: pathOf(dir, root), root: root}
 	c.load = sync.OnceFunc(c.read)
 	return c
 }
 
-// Exists reports whether Open would find something in dir for the directory at root.
+// Exists reports whether digests are kept in dir for the directory at root, as far
+// as the beginning of the cache tells.
 func Exists(dir, root string) bool {
 	f, err := openPrivate(pathOf(dir, root))
-	if err == nil {
-		_ = f.Close() // nothing was written
+	if err != nil {
+		return false
 	}
-	return err == nil
+	defer f.Close()
+	head := headOf(root)
+	b := make([]byte, len(head)+8)
+	_, err = io.ReadFull(f, b)
+	return err == nil && bytes.HasPrefix(b, head) && binary.LittleEndian.Uint64(b[len(head):]) > 0
 }
 
 func pathOf(dir, root string) string {
@@ -142,7 +147,7 @@ func (c *Cache) after(at int) int { return (at + 1) & (len(c.slots) - 1) }
 
 // check returns what is in a cache file, or nothing where it is none.
 func (c *Cache) check(s string) (records string, outlines []outline) {
-	body, ok := strings.CutPrefix(s, string(c.head()))
+	body, ok := strings.CutPrefix(s, string(headOf(c.root)))
 	n := len(body) - digest.ChecksumSize
 	if !ok || n < 8 {
 		return "", nil
@@ -162,9 +167,9 @@ func (c *Cache) check(s string) (records string, outlines []outline) {
 	return body[:count*recordSize], outlines
 }
 
-func (c *Cache) head() []byte {
-	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(c.root)))
-	return append(head, c.root...)
+func headOf(root string) []byte {
+	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(root)))
+	return append(head, root...)
 }
 
 // Find returns the digest of the content with a key, as bytes, or "" if it is not
@@ -269,7 +274,7 @@ func (c *Cache) kept() []record {
 
 func (c *Cache) encode() []byte {
 	records := c.kept()
-	b := binary.LittleEndian.AppendUint64(c.head(), uint64(len(records)))
+	b := binary.LittleEndian.AppendUint64(headOf(c.root), uint64(len(records)))
 	b = slices.Grow(b, len(records)*recordSize+digest.ChecksumSize)
 	for i := range records {
 		b = append(records[i].append(b), records[i].sum[:]...)

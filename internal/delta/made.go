@@ -1,18 +1,25 @@
 package delta
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Made is what of a new content was made of the old one, rightly or not, before
 // a Plan was there.
-type Made struct{ runs []Run }
+type Made struct{ runs []Run } // in the order of the new content
 
 // Add adds a run that was made after all others.
 func (m *Made) Add(r Run) {
-	kept := m.runs[:0:0]
+	all := []Run{r}
 	for _, old := range m.runs {
-		for _, k := range old.without(r) {
-			kept = appendRun(kept, k)
-		}
+		all = append(all, old.without(r)...)
 	}
-	m.runs = appendRun(kept, r)
+	slices.SortFunc(all, func(a, b Run) int { return cmp.Compare(a.Off, b.Off) })
+	m.runs = m.runs[:0]
+	for _, run := range all {
+		m.runs = appendRun(m.runs, run)
+	}
 }
 
 // Rest returns what of the runs of a plan is not made, in their order.

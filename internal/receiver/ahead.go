@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/sync-directory/sync-directory/internal/delta"
@@ -12,9 +13,17 @@ import (
 // top of the new outline. This proves nothing: what is right is known when the
 // plan is there, and the rest is overwritten then.
 type ahead struct {
-	top   atomic.Pointer[wire.Outline] // set by the session once there is a file
-	guess *delta.Guess                 // the outliner's, once top is set
-	made  delta.Made                   // the outliner's, then the session's
+	top atomic.Pointer[wire.Outline] // set by the session once there is a file
+
+	mu    sync.Mutex   // guards guess
+	guess *delta.Guess // nil until top is set
+
+	// writing is held while something is written, so that what comes later is
+	// later in made. The system lets one writer at a time into a file anyway.
+	writing sync.Mutex
+	// Guarded by writing, then the session's once the old file is outlined.
+	made   delta.Made
+	failed error // why writing did
 }
 
 // writeAhead has what is read of the old file written ahead from now on. Where the
@@ -36,6 +45,8 @@ func (s *session) writeAhead(t *target) {
 
 // learn takes in what became known of the old file.
 func (a *ahead) learn(known *delta.Growing) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.guess == nil {
 		top := a.top.Load()
 		if top == nil {
@@ -46,19 +57,32 @@ func (a *ahead) learn(known *delta.Growing) {
 	a.guess.Learn(known)
 }
 
+// place returns where a range of the old file is guessed to belong, if anywhere.
+func (a *ahead) place(off, length int64) (r delta.Run, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.guess == nil {
+		return r, false
+	}
+	r = a.guess.Run(off, length)
+	return r, r.Length > 0
+}
+
 // writeAlong writes a range of the old file to where it is guessed to belong. It
-// is a supply.Along.
+// is a supply.Along, whose errors are also kept in failed.
 func (c *change) writeAlong(off int64, content []byte) error {
-	if c.ahead.guess == nil {
+	a := &c.ahead
+	r, ok := a.place(off, int64(len(content)))
+	if !ok {
 		return nil
 	}
-	r := c.ahead.guess.Run(off, int64(len(content)))
-	if r.Length == 0 {
-		return nil
-	}
+	a.writing.Lock()
+	defer a.writing.Unlock()
 	_, err := c.file.File().WriteAt(content[r.From-off:][:r.Length], r.Off)
 	if err == nil {
-		c.ahead.made.Add(r)
+		a.made.Add(r)
+	} else if a.failed == nil {
+		a.failed = err
 	}
 	return err
 }

@@ -20,12 +20,12 @@ const tick = 20 * time.Millisecond
 // has nothing; an error is one of writing ahead.
 func (s *session) outlineOf(c *change, candidates []candidate) (*delta.Outline, error) {
 	var outlines []*delta.Outline
-	for _, one := range candidates {
+	for i, one := range candidates {
 		f, err := s.openIn(one.dir, one.name)
 		if err != nil {
 			continue
 		}
-		o, err := s.outlineOne(c, f)
+		o, err := s.outlineOne(c, f, i == 0)
 		if o == nil {
 			f.Close()
 		}
@@ -40,28 +40,28 @@ func (s *session) outlineOf(c *change, candidates []candidate) (*delta.Outline, 
 	return delta.Join(outlines), nil
 }
 
-// outlineOne outlines one file of the basis, and writes the first one ahead. It
-// returns nil where that cannot be read; an error is one of writing.
-func (s *session) outlineOne(c *change, f *supply.File) (*delta.Outline, error) {
+// outlineOne outlines one file of the basis, of which the first one is written ahead.
+// It returns nil where that cannot be read; an error is one of writing.
+func (s *session) outlineOne(c *change, f *supply.File, first bool) (*delta.Outline, error) {
 	if ct := f.Info().CTime; time.Since(time.Unix(ct.Sec, int64(ct.Nsec))).Abs() < tick {
 		time.Sleep(tick) // so that a change from here on is seen by its time
 	}
-	first := len(c.basis.files) == 0
-	var written error
+	var along supply.Along
+	if first {
+		along = c.writeAlong
+	}
 	o, err := f.Outline(c.scale, func(n int, known *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
 		if first {
 			c.ahead.learn(known)
 		}
 		return s.going(c)
-	}, func(off int64, content []byte) error {
-		if first {
-			written = c.writeAlong(off, content)
-		}
-		return written
-	})
+	}, along)
 	if err != nil {
-		return nil, written
+		if first {
+			c.ahead.made = delta.Made{} // it is no part of the basis
+		}
+		return nil, c.ahead.failed
 	}
 	return o, nil
 }
