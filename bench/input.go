@@ -82,9 +82,12 @@ func put(path string, content []byte, when time.Time) error {
 // at most would be told of those that it starts.
 func large(dir string) error { return fileOf(filepath.Join(dir, "large"), 1<<10, seed) }
 
-// twins lays out two files of half a GiB.
+// twins lays out two files of half a GiB, a day apart: rsync compares seconds.
 func twins(dir string) error {
-	return errors.Join(fileOf(filepath.Join(dir, "one"), 1<<9, 1), fileOf(filepath.Join(dir, "two"), 1<<9, 2))
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	day := time.Unix(1_600_000_000, 0)
+	return errors.Join(fileOf(one, 1<<9, 1), fileOf(two, 1<<9, 2),
+		os.Chtimes(one, day, day), os.Chtimes(two, day.AddDate(0, 0, 1), day.AddDate(0, 0, 1)))
 }
 
 // fileOf makes a file of so many MiB.
