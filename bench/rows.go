@@ -26,7 +26,7 @@ const (
 	slowRate  = 100e6 / 8
 )
 
-const largeProfile = "Both sides read and digest all of their version with BLAKE3 (half a processor-second for a GiB on each) before the receiver begins to copy what it has, which takes as long as that; rsync digests one side only, and copies while it does."
+const largeProfile = "The sender knows the outline of a version that it has read before. The receiver reads, digests with BLAKE3 and writes all of it, with both cores busy, and freeing the old version, an eighth of a second for a GiB, waits for the last of that."
 
 func rows() []row {
 	return []row{

@@ -152,7 +152,7 @@ func early(r *rand.Rand, old [][]byte, o *Outline, late int, content []byte) (m 
 func TestGuess(t *testing.T) {
 	r := seeded(t)
 	guessed, left := int64(0), int64(0)
-	for i := range 300 {
+	for i := range 100 {
 		old := pieces(r, 100+r.IntN(5000))
 		segments := old
 		for range r.IntN(4) {
