@@ -8,8 +8,11 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sync-directory/sync-directory/internal/linksim"
@@ -144,4 +147,58 @@ func (y *yard) half(path string) {
 	b, err := os.ReadFile(filepath.Join(y.from, path))
 	y.ok(err)
 	y.ok(os.WriteFile(filepath.Join(y.to, path), b[:len(b)/2], 0o644))
+}
+
+// TestLeftoversOnASmallDisk has staged so much of a file that it fits twice nowhere:
+// the next run does without.
+func TestLeftoversOnASmallDisk(t *testing.T) {
+	if os.Getuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: it needs root on Linux, to mount a small file system")
+	}
+	small := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", small).CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: no file system can be mounted: %s", out)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", small).Run() })
+	y := &yard{t, filepath.Join(t.TempDir(), "from"), filepath.Join(small, "to")}
+	largeFile(y)
+	grow(t, y.to, "extra=x")
+	if _, _, _, err := across(t, y.from, y.to, linksim.Link{Cut: 24 << 20, Rate: 50 << 20}); CodeOf(err) != Interrupted {
+		t.Fatal(err)
+	}
+	if _, _, serr, rerr := across(t, y.from, y.to, linksim.Link{}); serr != nil || rerr != nil {
+		t.Fatalf("sender: %v, receiver: %v", serr, rerr)
+	}
+	if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+		t.Error("the directories differ")
+	}
+}
+
+// TestLeftoversDoNotAddUp interrupts again and again.
+func TestLeftoversDoNotAddUp(t *testing.T) {
+	dir := t.TempDir()
+	y := &yard{t, filepath.Join(dir, "from"), filepath.Join(dir, "to")}
+	largeFile(y)
+	y.mv("large", "new/large")
+	y.age()
+	grow(t, y.to, "extra=x")
+	for range 8 {
+		if _, _, _, err := across(t, y.from, y.to, linksim.Link{Cut: 3 << 20, Rate: 50 << 20}); CodeOf(err) != Interrupted {
+			t.Fatal(err)
+		}
+	}
+	total := int64(0)
+	y.ok(filepath.WalkDir(filepath.Join(y.to, ".sync-directory"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			total += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return err
+	}))
+	if total > 2*8*3<<20 {
+		t.Errorf("%d bytes are staged of what came, twice %d at most", total, 8*3<<20)
+	}
 }

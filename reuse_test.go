@@ -13,10 +13,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/linksim"
 )
 
@@ -155,6 +157,7 @@ func TestReuse(t *testing.T) {
 		{"a directory moves into itself", func(y *yard) { y.mv("a", "t"); y.mv("t", "a/a") }, few, []string{"a/a1>a/a/a1"}},
 		{"letters change their case", func(y *yard) { y.mv("a", "A"); y.mv("log", "LOG") }, few, []string{"a>A", "log>LOG"}},
 		{"a directory is copied", func(y *yard) { y.cp("a", "z") }, few, nil},
+		{"a directory is renamed, and one in it copied", func(y *yard) { y.cp("a/sub", "AA"); y.mv("a", "z") }, few, []string{"a>z"}},
 		{"a directory is renamed and copied", func(y *yard) { y.cp("a", "y"); y.mv("a", "z") }, few, nil},
 		{"a directory is copied, and what is in it renamed", func(y *yard) { y.cp("a", "z"); y.mv("a/sub", "a/other") }, few, []string{"a/sub>a/other"}},
 		{"a directory is renamed, and one in it moves elsewhere", func(y *yard) { y.mv("a/sub", "other"); y.mv("a", "z") }, few, []string{"a/sub>other"}},
@@ -562,5 +565,111 @@ func TestCancelWhileMoving(t *testing.T) {
 	}
 	if t.Logf("%d of %d were stopped in time", stopped, rounds); stopped == 0 {
 		t.Error("none was stopped")
+	}
+}
+
+// TestRotationWithLinks keeps a tree aside under another name, with links in it that
+// are not described, and has another one in its place: that is described within
+// bounds.
+func TestRotationWithLinks(t *testing.T) {
+	dir := t.TempDir()
+	y := &yard{t, filepath.Join(dir, "from"), filepath.Join(dir, "to")}
+	var build func(path, more string, depth int)
+	build = func(path, more string, depth int) {
+		y.write(path+"/f", []byte("some content of "+path+more))
+		for i := range 2 {
+			if depth > 0 {
+				build(fmt.Sprintf("%s/d%d", path, i), more, depth-1)
+			}
+		}
+	}
+	build("cur", "", 8)
+	y.age()
+	y.cp(".", "../to")
+	y.mv("cur", "old")
+	y.ok(filepath.WalkDir(filepath.Join(y.from, "old"), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			info, err := e.Info()
+			y.ok(err)
+			y.ok(os.Symlink("f", filepath.Join(path, "link")))
+			y.ok(os.Chtimes(path, info.ModTime(), info.ModTime()))
+		}
+		return err
+	}))
+	build("cur", ", and more of it", 8)
+	sent, _, serr, rerr := across(t, y.from, y.to, linksim.Link{})
+	if serr != nil || rerr != nil {
+		t.Fatalf("%d bytes, sender: %v, receiver: %v", sent, serr, rerr)
+	}
+}
+
+// failing returns what fails calls of one kind on one name from then on, or all that
+// change something.
+func failing(op, name string, err error, all bool) func(dirfs.Call) error {
+	var hit atomic.Bool
+	return func(c dirfs.Call) error {
+		if c.Op == op && (c.Name == name || c.NewName == name) {
+			hit.Store(true)
+			return err
+		}
+		if all && hit.Load() && c.Mutates {
+			return err
+		}
+		return nil
+	}
+}
+
+// TestMoveThatDoesNotEnd fails in the middle of a move. No two names are one file
+// then, also where the old name comes back in the source.
+func TestMoveThatDoesNotEnd(t *testing.T) {
+	none := func(dirfs.Call) error { return nil }
+	for _, c := range []struct {
+		name string
+		fail func(dirfs.Call) error
+		code Code
+	}{
+		{"the old name cannot be removed", failing("Remove", "large", syscall.EACCES, false), Partial},
+		{"another entry fails", failing("Rename", "log", syscall.EACCES, false), Partial},
+		{"the disk fails", failing("Rename", "huge", syscall.EROFS, false), Disk},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			y := newYard(t)
+			y.mv("large", "huge")
+			y.edit("log")
+			if _, err := mirrorInjected(t, y.from, y.to, none, c.fail); CodeOf(err) != c.code {
+				t.Fatalf("got %v, want code %d", err, c.code)
+			}
+			if c.code == Partial {
+				unshared(t, y.to)
+			}
+			y.cp("huge", "large")
+			if _, err := Local(t.Context(), &Sender{Dir: y.from}, &Receiver{Dir: y.to, NoFsync: true}); err != nil {
+				t.Fatal(err)
+			}
+			unshared(t, y.to)
+			if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+				t.Error("the directories differ")
+			}
+		})
+	}
+}
+
+// TestKilledWhileDisplacing stops a run while a directory takes the place of a file.
+// The next one takes the directory up, and counts it for no guard.
+func TestKilledWhileDisplacing(t *testing.T) {
+	y := newYard(t)
+	y.ok(os.Remove(filepath.Join(y.from, "log")))
+	y.mv("a", "log")
+	if _, err := mirrorInjected(t, y.from, y.to, func(dirfs.Call) error { return nil }, failing("Exchange", "log", syscall.EIO, true)); err == nil {
+		t.Fatal("it went on")
+	}
+	one := uint64(1)
+	r := &Receiver{Dir: y.to, NoFsync: true, Options: Options{MaxDelete: &one}}
+	_, sent, _, serr, rerr := acrossTo(t, y.from, r, linksim.Link{})
+	if serr != nil || rerr != nil || sent > 8<<10 {
+		t.Errorf("%d bytes, sender: %v, receiver: %v", sent, serr, rerr)
+	}
+	if want, got := exactly(t, y.from), exactly(t, y.to); !maps.Equal(want, got) {
+		t.Error("the directories differ")
 	}
 }

@@ -292,7 +292,7 @@ func (a *Applier) copy(s tree.Step) error {
 	name := a.Area.Next()
 	var info dirfs.Info
 	err := a.in(s.Dir, func(h dirfs.Dir) (err error) {
-		info, err = a.Area.Copy(h, e.Name, nil, a.Area.Files, name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size})
+		info, err = a.Area.Copy(h, e.Name, nil, a.Area.Files, name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size}, nil)
 		return err
 	})
 	if err != nil {

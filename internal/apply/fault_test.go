@@ -242,7 +242,8 @@ func (c *change) hasMoved(text, path string) bool {
 			return true
 		}
 		for at, now := range all {
-			if strings.HasPrefix(at, tree.Reserved+"/displaced/") && strings.HasSuffix(at+"/", "/"+rest) && now == c.old[path] {
+			aside := strings.HasPrefix(at, tree.Reserved+"/displaced/") || strings.HasPrefix(at, tree.Reserved+"/stage/") // which the next run takes up
+			if aside && strings.HasSuffix(at+"/", "/"+rest) && now == c.old[path] {
 				return true
 			}
 		}

@@ -125,7 +125,7 @@ func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 	s := &w.step
 	name := s.Entry().Name
 	if s.Displaces() {
-		return a.displace(h, name, from, w.name)
+		return a.displace(h, name, w.name)
 	}
 	if s.Have == nil && !a.Area.Canon.FoldsCase {
 		// A rename would replace what somebody has put there since the
@@ -137,15 +137,15 @@ func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 	return from.Rename(w.name, h, name)
 }
 
-// displace puts what waits in from as tmp where something of another type is,
+// displace puts what is staged as tmp where something of another type is,
 // which then waits for the remove phase. What is put there goes to the displaced
 // first, so that one call swaps the two and there is no instant at which the
 // old one lies where leftovers are cleared. Where the system cannot swap there
 // is one at which the path is missing.
-func (a *Applier) displace(h dirfs.Dir, name string, from dirfs.Dir, tmp string) error {
-	err := a.swap(h, name, from, tmp)
+func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
+	err := a.swap(h, name, tmp)
 	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
-		err = a.swap(h, name, from, tmp)
+		err = a.swap(h, name, tmp)
 	}
 	return err
 }
@@ -162,7 +162,8 @@ func unlock(h dirfs.Dir, name string) bool {
 	return err == nil && info.Perm&0o200 == 0 && d.Chmod(info.Perm|0o700) == nil
 }
 
-func (a *Applier) swap(h dirfs.Dir, name string, from dirfs.Dir, tmp string) error {
+func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
+	from := a.Area.Files
 	displaced := a.Area.Displaced
 	placed := a.Area.Next()
 	if err := from.Rename(tmp, displaced, placed); err != nil {

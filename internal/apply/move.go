@@ -12,7 +12,7 @@ import (
 )
 
 // Move notes that a directory that the destination has elsewhere moves, when all
-// that is new is in place: until then it stays where it is, and is never nowhere.
+// that is new is in place: until then it stays where it is.
 func (a *Applier) Move(s tree.Step) {
 	if a.Lost(&s) {
 		a.lost[s.Entry().Dir] = true
@@ -64,21 +64,103 @@ func (a *Applier) moveOne(ctx context.Context, s tree.Step) error {
 	if s.Within != nil {
 		a.touched(s.Within)
 	}
+	d, old := s.Entry().Dir, s.From.Entry().Dir
+	a.Handles.Settle(old) // where a directory with open handles cannot be renamed there are none
 	w := waiting{step: s, name: s.From.Entry().Name, from: s.From.Dir}
-	err := a.place(&w)
+	err := a.placeMoved(&w)
 	if errors.Is(err, fs.ErrPermission) && a.unlockOrigin(s.From) {
-		err = a.place(&w)
+		err = a.placeMoved(&w)
 	}
 	if err != nil {
 		return err
 	}
-	d, old := s.Entry().Dir, s.From.Entry().Dir
 	d.Dev, d.Ino = old.Dev, old.Ino
 	a.Handles.Forget(old)
 	a.touched(s.Dir)
 	a.touchedAs(d, s.Entry())
 	a.Changes.Reused += files(d)
 	return nil
+}
+
+// placeMoved puts a directory that moves where it belongs. It goes through the stage,
+// under a name by which a later run takes it up, where one rename does not do:
+// where something is in its way, and where letter case is folded, since a rename to
+// a name that is taken for its own does nothing.
+func (a *Applier) placeMoved(w *waiting) error {
+	s := &w.step
+	if !s.Displaces() && !a.Area.Canon.FoldsCase {
+		return a.place(w)
+	}
+	staged := waiting{step: *s, name: a.Area.NextFor(s.Path())}
+	_, err := with(a.Handles, w.from, func(from dirfs.Dir) error { return from.Rename(w.name, a.Area.Files, staged.name) })
+	if err != nil {
+		return err
+	}
+	there := false
+	if s.Displaces() {
+		err = a.in(s.Dir, func(h dirfs.Dir) (err error) {
+			there, err = a.displaceStaged(h, s.Entry().Name, staged.name)
+			return err
+		})
+	} else {
+		err = a.place(&staged)
+	}
+	if err != nil && !there {
+		_, back := with(a.Handles, w.from, func(from dirfs.Dir) error { return a.Area.Files.Rename(staged.name, from, w.name) })
+		err = errors.Join(err, back)
+	}
+	return err
+}
+
+// displaceStaged does what displace does, but never has what is staged where it
+// would be removed. It reports whether it is in its place, also with an error.
+func (a *Applier) displaceStaged(h dirfs.Dir, name, tmp string) (there bool, err error) {
+	files := a.Area.Files
+	err = files.Exchange(tmp, h, name)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		err = a.displace(h, name, tmp)
+		return err == nil, err
+	case err != nil:
+		return false, err
+	}
+	if err = files.Rename(tmp, a.Area.Displaced, tmp); err != nil {
+		back := files.Exchange(tmp, h, name)
+		return back != nil, errors.Join(err, back)
+	}
+	return true, nil
+}
+
+// Unshare makes a file of its own of what has become a further name of a file that
+// was to go and did not. Steps are all of the plan.
+func (a *Applier) Unshare(steps []tree.Step) error {
+	for i := range steps {
+		s := &steps[i]
+		if s.Kind != tree.Reuse || !s.From.Moves || s.From.Staged {
+			continue
+		}
+		if err := a.in(s.Dir, func(h dirfs.Dir) error { return a.unshare(h, s) }); err != nil {
+			if err := a.failed(*s, "copy", err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Applier) unshare(h dirfs.Dir, s *tree.Step) error {
+	e := s.Entry()
+	info, err := h.Stat(e.Name)
+	if err != nil || info.Type != tree.File || info.Nlink < 2 || s.From.Ino != 0 && info.Ino != s.From.Ino {
+		return nil // it was not installed
+	}
+	name := a.Area.Next()
+	m := wire.Meta{Perm: info.Perm & tree.MaxPerm, MTime: info.MTime, Size: info.Size}
+	if info, err = a.Area.Copy(h, e.Name, nil, a.Area.Files, name, m, nil); err != nil {
+		return err
+	}
+	Observe(e, info)
+	return a.Area.Files.Rename(name, h, e.Name)
 }
 
 // unlockOrigin permits to move a directory, as unlock does.
@@ -123,7 +205,7 @@ func (a *Applier) take(s tree.Step) error {
 	var info dirfs.Info
 	err := a.in(s.Dir, func(to dirfs.Dir) error {
 		_, err := with(a.Handles, s.From.Dir, func(from dirfs.Dir) (err error) {
-			info, err = a.Area.Take(from, s.From, to, e.Name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size})
+			info, err = a.Area.Take(from, s.From, to, e.Name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size}, nil)
 			return err
 		})
 		return err

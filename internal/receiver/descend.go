@@ -50,12 +50,13 @@ type descent struct {
 	left    int // questions that are not answered
 	room    int // bytes that all answers of a round may take together
 
-	gone      bool                          // the source lacks a directory that is here
-	elsewhere map[digest.Digest][]*tree.Dir // directories that are here; made when it is needed
-	found     []found                       // new ones that may be among them
-	mover     tree.Mover
-	origins   tree.Origins           // of those that are
-	proofs    map[uint64]*wire.Proof // that are asked for; nil until they come
+	gone                 bool                    // the source lacks a directory that is here
+	elsewhere            map[digest.Digest]*pool // directories that are here; made when it is needed
+	grafted, mostGrafted uint64                  // entries of directories that are not described
+	found                []found                 // new ones that may be among them
+	mover                tree.Mover
+	origins              tree.Origins           // of those that are
+	proofs               map[uint64]*wire.Proof // that are asked for; nil until they come
 }
 
 // building is a wanted directory of which parts are known.
@@ -130,7 +131,7 @@ func (d *descent) round(ctx context.Context, round int) error {
 		switch b := d.open[q.Dir]; {
 		case b.have != nil:
 			q.Budget = budget
-		case b.level > 0 && !b.split:
+		case b.level > 0:
 			q.Budget = b.level
 		case d.gone && !b.full && !b.split:
 			q.Budget = explore

@@ -24,6 +24,7 @@ func (s *session) leftovers(ctx context.Context) error {
 	case len(root.Dir.Entries) == 0:
 		return nil
 	}
+	s.left = true
 	root.Dir.Parent = &tree.Dir{Parent: s.have.Dir, Name: tree.Reserved}
 	root.Dir.Name = stage.LeftName
 	l := left{session: s, tags: make(map[string][]tree.Origin), dirs: make(map[*tree.Dir][]*tree.Dir)}
@@ -36,6 +37,19 @@ func (s *session) leftovers(ctx context.Context) error {
 		l.step(&s.plan.Steps[i])
 	}
 	return nil
+}
+
+// dropLeft removes what earlier sessions have staged: what is wanted of it is got
+// again.
+func (s *session) dropLeft(ctx context.Context) error {
+	s.left = false
+	clear(s.parts)
+	for i := range s.plan.Steps {
+		if step := &s.plan.Steps[i]; step.Kind == tree.Reuse && step.From.Staged {
+			step.Kind, step.From = tree.Fetch, nil
+		}
+	}
+	return s.apply.Clear(ctx, s.area.Left, func() {})
 }
 
 func staged(d *tree.Dir, i int) tree.Origin {

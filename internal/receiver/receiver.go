@@ -194,6 +194,7 @@ type session struct {
 	next       int                    // the one to begin
 	reusing    int                    // steps that take what is elsewhere, and are not done
 	copying    int                    // of them those that copy it
+	left       bool                   // something that earlier sessions have staged is there
 	parts      map[place]*tree.Origin // what is staged of large files
 	waiting    int                    // targets that are not settled
 	need, free uint64                 // while streaming: bytes of all files so far, and of the disk before
@@ -300,7 +301,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 	if err := s.guard(ctx); err != nil {
 		return err
 	}
-	if err := s.fits(s.plan.Steps); err != nil {
+	if err := s.fits(ctx); err != nil {
 		return err
 	}
 	s.Counters.TotalFiles.Store(int64(s.plan.Files))
@@ -333,6 +334,11 @@ func (s *session) finish(ctx context.Context) error {
 			removals = nil // but what was displaced goes
 		}
 		if err := s.apply.Remove(ctx, removals, func() { s.Counters.Removed.Add(1) }); err != nil {
+			return err
+		}
+	}
+	if s.Problems.Code() != fault.OK { // what was to go may be there still
+		if err := s.apply.Unshare(s.plan.Steps); err != nil {
 			return err
 		}
 	}

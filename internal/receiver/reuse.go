@@ -24,7 +24,7 @@ func (s *session) stays() bool { return s.Policy.NoDelete || s.seal.Incomplete }
 func (s *session) reuse(ctx context.Context) error {
 	s.steps, s.next = nil, 0
 	for i := range s.plan.Steps {
-		if step := &s.plan.Steps[i]; waitsForProof(step) {
+		if step := &s.plan.Steps[i]; waitsForProof(step) && !(s.Policy.NoDelete && step.Displaces()) {
 			verify := *step
 			verify.Kind = tree.Verify
 			s.steps = append(s.steps, verify)
@@ -98,14 +98,14 @@ func turn(step *tree.Step) int {
 	switch {
 	case step.Kind == tree.Fetch || step.Kind == tree.Verify:
 		return 2
-	case links(step) || step.Kind == tree.Touch && step.Entry().Type == tree.File:
+	case moves(step) || step.Kind == tree.Touch && step.Entry().Type == tree.File:
 		return 1
 	}
 	return 0
 }
 
-// links reports whether a step gives a further name to a file that is elsewhere.
-func links(step *tree.Step) bool { return step.Kind == tree.Reuse && step.From.Moves }
+// moves reports whether a step takes a file that moves.
+func moves(step *tree.Step) bool { return step.Kind == tree.Reuse && step.From.Moves }
 
 // compares opens the file of the destination that t is compared with.
 func (s *session) compares(t *target) (*supply.File, error) {
@@ -137,7 +137,7 @@ func (s *session) takeFrom(step tree.Step) {
 	}
 	s.waiting++
 	s.reusing++
-	if !links(&step) {
+	if !moves(&step) {
 		s.copying++
 	}
 	s.tasks.Put(func() {
@@ -155,13 +155,26 @@ func (s *session) taken(t *target) (info dirfs.Info, err error) {
 			return err
 		}
 		defer s.handles.Release(from.Dir)
-		info, err = s.area.Take(h, from, to, t.name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size})
+		info, err = s.area.Take(h, from, to, t.name, meta(e), s.copied)
 		return err
 	})
-	if err == nil {
-		s.Counters.Bytes.Add(e.Size)
-	}
 	return info, err
+}
+
+// meta returns what is to become of a file.
+func meta(e *tree.Entry) wire.Meta {
+	return wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size}
+}
+
+// copied counts what was copied, and ends that when nobody waits for it.
+func (s *session) copied(n int64) error {
+	s.Counters.Bytes.Add(n)
+	select {
+	case <-s.ended:
+		return errEnded
+	default:
+		return nil
+	}
 }
 
 // tookFrom notes what came of a target whose content was elsewhere. What could not
@@ -169,7 +182,7 @@ func (s *session) taken(t *target) (info dirfs.Info, err error) {
 // named; what is in a directory that was found as a whole can not.
 func (s *session) tookFrom(t *target, info dirfs.Info, err error) error {
 	s.reusing--
-	if !links(&t.step) {
+	if !moves(&t.step) {
 		s.copying--
 	}
 	if err == nil {

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"errors"
 	"math"
 
@@ -12,11 +13,8 @@ import (
 )
 
 // room returns how many bytes the disk still takes; as many as there can be
-// where it does not say, or nobody wants to know.
+// where it does not say.
 func (s *session) room() (uint64, error) {
-	if s.IgnoreSpace {
-		return math.MaxUint64, nil
-	}
 	space, err := s.area.Files.Space()
 	if errors.Is(err, errors.ErrUnsupported) {
 		return math.MaxUint64, nil
@@ -34,17 +32,35 @@ func (s *session) takes(e *tree.Entry) uint64 {
 }
 
 // fits refuses a plan for which the disk is too small, before anything is
-// changed. What is new stays; what replaces something takes the difference in
-// the end, and its own size until its batch is installed.
-func (s *session) fits(steps []tree.Step) error {
+// changed. What earlier sessions have staged goes before that.
+func (s *session) fits(ctx context.Context) error {
 	free, err := s.room()
+	if err == nil && s.needs() > free && s.left {
+		if err = s.dropLeft(ctx); err == nil {
+			free, err = s.room()
+		}
+	}
 	if err != nil {
 		return err
 	}
+	return s.enough(s.needs(), free)
+}
+
+// enough refuses to begin with less than what is needed.
+func (s *session) enough(need, free uint64) error {
+	if need <= free || s.IgnoreSpace {
+		return nil
+	}
+	return fault.New(fault.Path, "the destination's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", humanize.IBytes(need), humanize.IBytes(free))
+}
+
+// needs returns what the plan takes. What is new stays; what replaces something
+// takes the difference in the end, and its own size until its batch is installed.
+func (s *session) needs() uint64 {
 	var stays, passes uint64
-	for i := range steps {
-		step := &steps[i]
-		if step.Kind != tree.Fetch && (step.Kind != tree.Reuse || step.From.Moves) {
+	for i := range s.plan.Steps {
+		step := &s.plan.Steps[i]
+		if step.Kind != tree.Fetch && (step.Kind != tree.Reuse || s.area.Links(step.From, meta(step.Entry()))) {
 			continue
 		}
 		n := s.takes(step.Entry())
@@ -56,12 +72,5 @@ func (s *session) fits(steps []tree.Step) error {
 			stays += n
 		}
 	}
-	if need := stays + min(passes, apply.BatchBytes); need > free {
-		return errTooSmall(need, free)
-	}
-	return nil
-}
-
-func errTooSmall(need, free uint64) error {
-	return fault.New(fault.Path, "the destination's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", humanize.IBytes(need), humanize.IBytes(free))
+	return stays + min(passes, apply.BatchBytes)
 }

@@ -111,8 +111,9 @@ func (s *session) grow(g growing, entries []tree.Entry) error {
 			s.waiting++
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
-			if s.need += s.takes(e); s.need > s.free {
-				return errTooSmall(s.need, s.free)
+			s.need += s.takes(e)
+			if err := s.enough(s.need, s.free); err != nil {
+				return err
 			}
 		}
 	}

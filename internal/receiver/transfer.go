@@ -330,7 +330,7 @@ func (s *session) hashed(o outcome) error {
 func (s *session) compared(t *target) error {
 	s.waiting--
 	if t.step.From != nil {
-		t.step.From.Proved = *t.local == *t.remote
+		t.step.From.Proved = *t.local == *t.remote && t.step.From.Entry().Size == t.step.Entry().Size
 		return nil
 	}
 	have, want := t.step.Have, t.step.Entry()

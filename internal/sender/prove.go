@@ -42,14 +42,19 @@ func (d *describer) prove(ctx context.Context, q wire.Question) error {
 	return s.conn.Write(wire.EncodeProof(&p))
 }
 
-// provesFirst reports whether neither the content of dir, nor of one that it is
-// in, was asked for before: what one receiver can have read is all, once for each
-// level.
+// provesFirst reports whether nothing in dir, nor anything that it is in, was
+// proved before: what one receiver can have read is all, once.
 func (s *session) provesFirst(dir *tree.Dir) bool {
+	if _, below := s.proved[dir]; below {
+		return false
+	}
 	for d := dir; d != nil; d = d.Parent {
 		if s.proved[d] {
 			return false
 		}
+	}
+	for d := dir.Parent; d != nil; d = d.Parent {
+		s.proved[d] = false // something below it was
 	}
 	s.proved[dir] = true
 	return true

@@ -174,8 +174,9 @@ type session struct {
 	probing   int                  // questions about them that are not answered
 	sums      int                  // bytes of signatures of files whose deltas are to be sent
 
-	// maxIndex bounds the numbers: a receiver that asks for everything
-	// twice is broken. Set before the first answer.
+	// maxIndex bounds the numbers: a receiver asks for what it has found elsewhere
+	// once more at most, and gets a part of what is below with it. Set before the
+	// first answer.
 	maxIndex uint64
 
 	wanting bool       // owned by read: the first want came, no question does
@@ -245,7 +246,7 @@ func (s *session) seal() error {
 		s.Counters.TotalBytes.Store(int64(seal.Counts.Bytes))
 	}
 	s.result.Counts = seal.Counts
-	s.maxIndex = 2*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	s.maxIndex = 4*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
 	s.sealed = true
 	s.mu.Unlock()
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]

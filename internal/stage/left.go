@@ -2,6 +2,8 @@ package stage
 
 import (
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"strings"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -27,8 +29,9 @@ func TagOf(path string) string {
 	return hex.EncodeToString(d[:8])
 }
 
-// TakeUp moves what an earlier session has staged from Files to Left. Of several
-// files for one path that are left the largest stays.
+// TakeUp moves what an earlier session has staged from Files to Left, but for what
+// no later one would know. Of what is left twice for one path the larger file stays;
+// directories are merged.
 func (a *Area) TakeUp() error {
 	names, err := list(a.Files)
 	if err != nil || len(names) == 0 {
@@ -38,45 +41,99 @@ func (a *Area) TakeUp() error {
 	if err != nil {
 		return err
 	}
-	files := make(map[string]string) // by their tags
+	tagged := make(map[string]string)
 	for _, name := range left {
-		files[Tag(name)] = name
+		tagged[Tag(name)] = name
 	}
 	for _, name := range names {
-		if other, ok := files[Tag(name)]; ok && Tag(name) != "" {
-			smaller, err := a.smaller(name, other)
-			if err != nil {
+		as := name
+		switch other, twice := tagged[Tag(name)]; {
+		case Tag(name) == "":
+			if err := discard(a.Files, name); err != nil {
 				return err
 			}
-			if smaller {
-				if err := a.Files.Remove(name); err != nil {
-					return err
-				}
-				continue
-			}
+			continue
+		case twice:
+			as = other
 		}
-		if err := a.Files.Rename(name, a.Left, name); err != nil {
+		if err := merge(a.Files, name, a.Left, as); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// smaller reports whether a file in Files is smaller than one in Left. If not,
-// and both are files, it removes that one.
-func (a *Area) smaller(name, other string) (bool, error) {
-	ours, err := a.Files.Stat(name)
+// merge moves an entry to where there may be one already: of two files the larger
+// one stays, of anything else the new one. It is as deep as what a session has made.
+func merge(from dirfs.Dir, name string, to dirfs.Dir, as string) error {
+	ours, err := from.Stat(name)
 	if err != nil {
-		return false, err
+		return err
 	}
-	theirs, err := a.Left.Stat(other)
-	if err != nil || ours.Type != tree.File || theirs.Type != tree.File {
-		return false, err
+	theirs, err := to.Stat(as)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return from.Rename(name, to, as)
+	case err != nil:
+		return err
+	case ours.Type == tree.Directory && theirs.Type == tree.Directory:
+		return mergeDirs(from, name, to, as)
+	case ours.Type == tree.File && theirs.Type == tree.File && (ours.Alloc < theirs.Alloc || ours.Ino == theirs.Ino):
+		return from.Remove(name)
 	}
-	if ours.Alloc < theirs.Alloc {
-		return true, nil
+	if err := discard(to, as); err != nil {
+		return err
 	}
-	return false, a.Left.Remove(other)
+	return from.Rename(name, to, as)
+}
+
+func mergeDirs(from dirfs.Dir, name string, to dirfs.Dir, as string) error {
+	ours, err := from.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	theirs, err := to.OpenDir(as)
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	names, err := list(ours)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := merge(ours, n, theirs, n); err != nil {
+			return err
+		}
+	}
+	return from.RemoveDir(name)
+}
+
+// discard removes an entry and all below it.
+func discard(in dirfs.Dir, name string) error {
+	info, err := in.Stat(name)
+	if err != nil {
+		return absent(err)
+	}
+	if info.Type != tree.Directory {
+		return absent(in.Remove(name))
+	}
+	d, err := in.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	names, err := list(d)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := discard(d, n); err != nil {
+			return err
+		}
+	}
+	return in.RemoveDir(name)
 }
 
 func list(d dirfs.Dir) (names []string, err error) {

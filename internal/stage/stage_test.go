@@ -173,17 +173,17 @@ func TestPutLeavesNothing(t *testing.T) {
 func TestCopy(t *testing.T) {
 	dir, d := root(t, "a @5 =hello", nil)
 	a := area(t, d)
-	info, err := a.Copy(d, "a", nil, a.Files, "b", wire.Meta{Perm: 0o600, MTime: tree.Time{Sec: 9}, Size: 5})
+	info, err := a.Copy(d, "a", nil, a.Files, "b", wire.Meta{Perm: 0o600, MTime: tree.Time{Sec: 9}, Size: 5}, nil)
 	if err != nil || info.Size != 5 || info.Perm != 0o600 || info.MTime.Sec != 9 {
 		t.Errorf("%+v, %v", info, err)
 	}
-	if _, err := a.Copy(d, "a", nil, a.Files, "c", wire.Meta{Size: 6}); err == nil {
+	if _, err := a.Copy(d, "a", nil, a.Files, "c", wire.Meta{Size: 6}, nil); err == nil {
 		t.Error("a file that is shorter was copied")
 	}
-	if _, err := a.Copy(d, "none", nil, a.Files, "c", wire.Meta{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := a.Copy(d, "none", nil, a.Files, "c", wire.Meta{}, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := a.Copy(d, "a", nil, a.Files, "b", wire.Meta{Size: 5}); !errors.Is(err, fs.ErrExist) {
+	if _, err := a.Copy(d, "a", nil, a.Files, "b", wire.Meta{Size: 5}, nil); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
 	if got := treetest.Read(t, dir); strings.Contains(got, "stage/c") {

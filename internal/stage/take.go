@@ -10,25 +10,45 @@ import (
 )
 
 // Take makes a new file of one that the destination has elsewhere, in the
-// directory from, and returns what the system says of it afterwards. If the
-// other one moves, it is a further name of it, as long as it has the metadata m
-// already and the file system can do that; otherwise a copy. A file that is not
-// any more what was compared is dirfs.ErrReplaced. On failure nothing is left.
-func (a *Area) Take(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string, m wire.Meta) (dirfs.Info, error) {
-	if e := o.Entry(); o.Moves && e.Perm == m.Perm && e.MTime() == a.Canon.Time(m.MTime) {
+// directory from, and returns what the system says of it afterwards. If Links says
+// so it is a further name of the other one, if the file system can do that;
+// otherwise a copy, of which progress hears as Copy says. A file that is not any
+// more what was compared is dirfs.ErrReplaced. On failure nothing is left.
+func (a *Area) Take(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string, m wire.Meta, progress func(int64) error) (dirfs.Info, error) {
+	if a.Links(o, m) {
 		info, err := a.link(from, o, in, name)
 		if err == nil || errors.Is(err, dirfs.ErrReplaced) {
 			return info, err
 		}
 	}
-	return a.Copy(from, o.Entry().Name, func(info dirfs.Info) error { return isStill(o, info, true) }, in, name, m)
+	accept := func(info dirfs.Info) error { return isStill(o, info, true) }
+	return a.Copy(from, o.Entry().Name, accept, in, name, m, progress)
 }
 
-// link gives the file of o a further name.
+// Links reports whether a file with metadata m that is taken from elsewhere is to be
+// a further name of that: if that moves, and has the metadata already. Where letter
+// case is folded it is not: a rename between two names of one file does nothing, and
+// the two may be one.
+func (a *Area) Links(o *tree.Origin, m wire.Meta) bool {
+	e := o.Entry()
+	return o.Moves && !a.Canon.FoldsCase && e.Perm == m.Perm && e.MTime() == a.Canon.Time(m.MTime)
+}
+
+// errShared is why something staged gets no further name.
+var errShared = errors.New("has another name")
+
+// link gives the file of o a further name. What is staged must have one only: the
+// other may be that of a file which stays.
 func (a *Area) link(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string) (dirfs.Info, error) {
 	before, err := from.Stat(o.Entry().Name)
 	if err == nil {
 		err = isStill(o, before, true)
+	}
+	if err == nil && o.Staged && before.Nlink > 1 {
+		err = errShared
+	}
+	if err == nil && a.SyncsEach() {
+		err = syncFile(from, o.Entry().Name)
 	}
 	if err != nil {
 		return dirfs.Info{}, err
@@ -46,6 +66,14 @@ func (a *Area) link(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string) (
 	return info, nil
 }
 
+func syncFile(in dirfs.Dir, name string) error {
+	f, err := in.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
 // isStill returns dirfs.ErrReplaced if a file is not what was found of o.
 func isStill(o *tree.Origin, info dirfs.Info, ctime bool) error {
 	e := o.Entry()
@@ -59,9 +87,13 @@ func isStill(o *tree.Origin, info dirfs.Info, ctime bool) error {
 	return nil
 }
 
+// copyMost is how much is copied before somebody may stop that.
+const copyMost = 8 << 20
+
 // Copy makes a new file with the content of another one of the destination, if
-// accept, which may be nil, returns no error for that.
-func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, in dirfs.Dir, name string, m wire.Meta) (dirfs.Info, error) {
+// accept, which may be nil, returns no error for that. It calls progress, unless
+// that is nil, with the bytes copied, until it returns an error.
+func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, in dirfs.Dir, name string, m wire.Meta, progress func(int64) error) (dirfs.Info, error) {
 	src, err := from.Open(old)
 	if err != nil {
 		return dirfs.Info{}, err
@@ -78,7 +110,7 @@ func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, i
 	if err != nil {
 		return dirfs.Info{}, err
 	}
-	err = f.CopyFrom(src, 0, 0, m.Size)
+	err = copyAll(f, src, m.Size, progress)
 	if err == nil {
 		var after dirfs.Info
 		if after, err = src.Info(); err == nil && (after.CTime != before.CTime || after.Size != before.Size) {
@@ -89,4 +121,19 @@ func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, i
 		return dirfs.Info{}, errors.Join(err, f.Close(), in.Remove(name))
 	}
 	return a.seal(f, in, name, m)
+}
+
+func copyAll(to, from dirfs.File, size int64, progress func(int64) error) error {
+	for off := int64(0); off < size; off += copyMost {
+		n := min(copyMost, size-off)
+		if err := to.CopyFrom(from, off, off, n); err != nil {
+			return err
+		}
+		if progress != nil {
+			if err := progress(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

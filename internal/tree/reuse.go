@@ -202,7 +202,7 @@ func (c *Canon) fileKey(e *Entry) fileKey {
 // name, and rather one that is removed, which then moves unless copy says that
 // nothing does. Of what it found nothing is proved, unless contents are known.
 func (p *Plan) Find(have *Dir, c Canon, least int64, copy bool) (found int) {
-	f := finder{canon: c, least: least, files: make(map[fileKey]*Entry), at: make(map[*Entry]Origin)}
+	f := finder{canon: c, least: least, files: make(map[fileKey]*files)}
 	if !f.wants(p) {
 		return 0
 	}
@@ -231,9 +231,25 @@ func (p *Plan) Find(have *Dir, c Canon, least int64, copy bool) (found int) {
 type finder struct {
 	canon Canon
 	least int64
-	files map[fileKey]*Entry // nil for what is wanted and not found yet
-	at    map[*Entry]Origin
+	files map[fileKey]*files // of what is wanted
 }
+
+// files are those that have what some steps want, no more of them than steps.
+type files struct {
+	wanted int
+	found  []*file
+	last   *file // that was taken, and may be copied
+	copied int   // how often it was
+}
+
+type file struct {
+	Origin
+	taken bool
+}
+
+// mostCopied is how many steps a file may be tried for that has nothing in common
+// with what they want but size and time.
+const mostCopied = 8
 
 // fetches reports whether a step wants content that may be elsewhere: not
 // where only the content can tell whether it is there already.
@@ -247,11 +263,26 @@ func (f *finder) fetches(s *Step) bool {
 // wants notes what the steps want, and reports whether that is anything.
 func (f *finder) wants(p *Plan) bool {
 	for i := range p.Steps {
-		if s := &p.Steps[i]; f.fetches(s) {
-			f.files[f.canon.fileKey(s.Entry())] = nil
+		s := &p.Steps[i]
+		if !f.fetches(s) {
+			continue
+		}
+		for _, k := range f.keys(s.Entry()) {
+			if f.files[k] == nil {
+				f.files[k] = new(files)
+			}
+			f.files[k].wanted++
 		}
 	}
 	return len(f.files) > 0
+}
+
+// keys returns under what an entry is found, the best first.
+func (f *finder) keys(e *Entry) [2]fileKey {
+	k := f.canon.fileKey(e)
+	named := k
+	named.name = e.Name
+	return [2]fileKey{named, k}
 }
 
 // below takes in all files below d but those of tops, with an explicit stack.
@@ -282,37 +313,45 @@ func (f *finder) file(d *Dir, i int, moves bool) {
 	if e.Type != File || e.Size < f.least {
 		return
 	}
-	k := f.canon.fileKey(e)
-	first, wanted := f.files[k]
-	if !wanted {
-		return
+	var one *file
+	for _, k := range f.keys(e) {
+		if have := f.files[k]; have != nil && len(have.found) < have.wanted {
+			if one == nil {
+				one = &file{Origin: Origin{Dir: d, Index: i, Moves: moves, Proved: e.Target != ""}}
+			}
+			have.found = append(have.found, one)
+		}
 	}
-	if first == nil {
-		f.files[k] = e
-	}
-	k.name = e.Name
-	if f.files[k] == nil {
-		f.files[k] = e
-	}
-	f.at[e] = Origin{Dir: d, Index: i, Moves: moves, Proved: e.Target != ""}
 }
 
 // take returns a file for the entry of a step, or nil. It moves once.
 func (f *finder) take(e *Entry) *Origin {
-	k := f.canon.fileKey(e)
-	from := f.files[k]
-	k.name = e.Name
-	if named := f.files[k]; named != nil {
-		from = named
+	for i, k := range f.keys(e) {
+		if o := f.files[k].take(i == 0 || k.content != ""); o != nil {
+			return o
+		}
 	}
-	if from == nil {
+	return nil
+}
+
+// take returns one that was not taken yet, or a copy of the last that was, as often
+// as need be if that is likely to have the content.
+func (f *files) take(likely bool) *Origin {
+	for len(f.found) > 0 {
+		one := f.found[0]
+		f.found = f.found[1:]
+		f.last = one
+		if !one.taken {
+			one.taken = true
+			o := one.Origin
+			return &o
+		}
+	}
+	if f.last == nil || !likely && f.copied == mostCopied {
 		return nil
 	}
-	o := f.at[from]
-	if o.Moves {
-		taken := o
-		taken.Moves = false
-		f.at[from] = taken
-	}
+	f.copied++
+	o := f.last.Origin
+	o.Moves = false
 	return &o
 }

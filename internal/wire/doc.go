@@ -52,7 +52,7 @@
 // times, so both sides digest the content too: the receiver asks by Prove, while
 // questions are still allowed, and takes the directory for its own where the
 // Proof says the same; otherwise it asks about it as about any other. No directory
-// is proved twice, nor one that is in another. A file of the size and time of one
+// is proved twice, nor one that is in another, or that another is in. A file of the size and time of one
 // that the destination has elsewhere is wanted by its digest first.
 //
 // # Changed files
