@@ -20,7 +20,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
-// Known returns a function that scans call for each file: what the cache knows
+// Known returns what scans call for each file: what the cache knows
 // of its content.
 func Known(c *cache.Cache) func(dirfs.Info) string {
 	return func(info dirfs.Info) string {
