@@ -149,32 +149,33 @@ func (s *session) takeFrom(step tree.Step) {
 // taken makes the file of t of one that is elsewhere.
 func (s *session) taken(t *target) (info dirfs.Info, err error) {
 	e, from := t.step.Entry(), t.step.From
+	left := e.Size // to be counted
+	copied := func(n int64) error {
+		left -= n
+		s.Counters.Bytes.Add(n)
+		select {
+		case <-s.ended:
+			return errEnded
+		default:
+			return nil
+		}
+	}
 	err = t.dirHandle(s, func(to dirfs.Dir) error {
 		h, err := s.handles.Acquire(from.Dir)
 		if err != nil {
 			return err
 		}
 		defer s.handles.Release(from.Dir)
-		info, err = s.area.Take(h, from, to, t.name, meta(e), s.copied)
+		info, err = s.area.Take(h, from, to, t.name, meta(e), copied)
 		return err
 	})
+	s.Counters.Bytes.Add(left)
 	return info, err
 }
 
 // meta returns what is to become of a file.
 func meta(e *tree.Entry) wire.Meta {
 	return wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size}
-}
-
-// copied counts what was copied, and ends that when nobody waits for it.
-func (s *session) copied(n int64) error {
-	s.Counters.Bytes.Add(n)
-	select {
-	case <-s.ended:
-		return errEnded
-	default:
-		return nil
-	}
 }
 
 // tookFrom notes what came of a target whose content was elsewhere. What could not
