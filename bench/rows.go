@@ -26,7 +26,7 @@ const (
 	slowRate  = 100e6 / 8
 )
 
-const largeProfile = "The sender knows the outline of a version that it has read before. The receiver reads, digests with BLAKE3 and writes all of it, with both cores busy, and freeing the old version, an eighth of a second for a GiB, waits for the last of that."
+const largeProfile = "Each run has another version, which the sender must read, cut and digest with BLAKE3 before the receiver learns what is in it; of one whose outline the sender has kept the insertion takes 0.61 to 0.64 of rsync's time. The receiver reads, digests and writes all of it, with both cores busy, and freeing the old version, an eighth of a second for a GiB, waits for the last of that."
 
 func rows() []row {
 	return []row{
@@ -41,9 +41,9 @@ func rows() []row {
 		{name: "insert", what: "a byte inserted in the middle of 1 GiB", source: large, have: true, change: insertByte, tools: []tool{ours(), rsync()}, reach: 0.60, why: largeProfile},
 		{name: "scattered", what: "a thousand bytes changed all over 1 GiB", source: large, have: true, change: scatter, tools: []tool{ours(), rsync()}, why: largeProfile + " Finding the blocks again in what was changed runs at 0.4 GB/s on each core."},
 		{name: "pages", what: "a thousand pages of 4 KiB rewritten in 1 GiB", source: large, have: true, change: pages, tools: []tool{ours(), rsync()}, why: largeProfile},
-		{name: "members", what: "a hundred parts of 1 GiB replaced by longer and shorter ones", source: large, have: true, change: members, tools: []tool{ours(), rsync()}, why: largeProfile},
+		{name: "members", what: "a hundred parts of 1 GiB replaced, of other lengths", source: large, have: true, change: members, tools: []tool{ours(), rsync()}, why: largeProfile},
 		{name: "append", what: "lines appended to 1 GiB", source: large, have: true, change: appendLines, tools: []tool{ours(), rsync()}, why: largeProfile},
-		{name: "rename", what: "half of 40,000 files under another directory name", source: many(40_000), have: true, change: renameHalf, tools: []tool{ours(), rsync()}, reach: 0.30},
+		{name: "rename", what: "half of 40,000 files under another directory name", source: many(40_000), have: true, change: renameHalf, tools: []tool{ours(), rsync()}, reach: 0.30, why: "The receiver opens, reads and digests half of the files, with both cores, and rsync has a third of a GB to send; with the kernel's source, of which more moves, it is a quarter."},
 		{name: "swap", what: "two large files of 512 MiB with each other's names", source: twins, have: true, change: swapTwins, tools: []tool{ours(), rsync()}},
 		{name: "edit", what: "one in a hundred of 40,000 files with a line more", source: many(40_000), have: true, change: editMany, tools: []tool{ours(), rsync()}, reach: 0.60},
 		{name: "checksum", what: "40,000 files compared by content again", source: many(40_000), have: true, tools: []tool{ours("--checksum"), rsync("-c")}, reach: 0.25},
