@@ -149,7 +149,7 @@ func (s *session) takeFrom(step tree.Step) {
 // taken makes the file of t of one that is elsewhere.
 func (s *session) taken(t *target) (info dirfs.Info, err error) {
 	e, from := t.step.Entry(), t.step.From
-	left := e.Size // to be counted
+	left := e.Size // that is not counted yet
 	copied := func(n int64) error {
 		left -= n
 		s.Counters.Bytes.Add(n)
@@ -169,7 +169,9 @@ func (s *session) taken(t *target) (info dirfs.Info, err error) {
 		info, err = s.area.Take(h, from, to, t.name, meta(e), copied)
 		return err
 	})
-	s.Counters.Bytes.Add(left)
+	if err == nil {
+		s.Counters.Bytes.Add(left) // what has got a further name
+	}
 	return info, err
 }
 

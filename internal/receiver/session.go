@@ -261,7 +261,9 @@ func (s *session) scan(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	contents.Forget(s.have.Dir)
+	if s.Cached {
+		contents.Forget(s.have.Dir)
+	}
 	s.summer.Sum(s.have.Dir)
 	return nil
 }

@@ -196,11 +196,11 @@ func (c *Canon) fileKey(e *Entry) fileKey {
 	return fileKey{size: e.Size, mtime: c.Time(e.MTime())}
 }
 
-// Find sets From, unless it is set, of the steps of p that fetch a file of at least so many bytes to a
-// file that have holds elsewhere and that may have the content: one of the same
-// size and time, or of the same content where that is known; rather of the same
-// name, and rather one that is removed, which then moves unless copy says that
-// nothing does. Of what it found nothing is proved, unless contents are known.
+// Find sets From, unless it is set, of the steps of p that fetch a file of at least
+// so many bytes, to a file elsewhere in have that may have the content: one of the
+// same size and time, or of the same content where that is known; rather of the
+// same name, and rather one that is removed, which then moves unless copy says that
+// nothing does. It returns how many it found.
 func (p *Plan) Find(have *Dir, c Canon, least int64, copy bool) (found int) {
 	f := finder{canon: c, least: least, files: make(map[fileKey]*files)}
 	if !f.wants(p) {
