@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,7 +76,7 @@ type Cache struct {
 
 	load    func()          // reads what follows, once; but for used it does not change then
 	records string          // of earlier runs
-	slots   []uint32        // where in records an inode is, plus one; by its number
+	slots   []uint32        // the first of records of each block of inodes, plus one
 	used    []atomic.Uint32 // which of records were found
 
 	mu       sync.Mutex // guards the rest
@@ -124,26 +123,9 @@ func (c *Cache) read() {
 	if s, err := readPrivate(c.path); err == nil {
 		c.records, c.outlines = c.check(s)
 	}
-	n := len(c.records) / recordSize
-	c.used = make([]atomic.Uint32, n)
-	c.slots = make([]uint32, 1<<bits.Len(uint(2*n)))
-	for i := range n {
-		at := c.slot(binary.LittleEndian.Uint64([]byte(c.records[i*recordSize+8:][:8])))
-		for c.slots[at] != 0 {
-			at = c.after(at)
-		}
-		c.slots[at] = uint32(i) + 1
-	}
+	c.used = make([]atomic.Uint32, len(c.records)/recordSize)
+	c.slots = blocks(c.records)
 }
-
-// slot returns where in slots the search for an inode begins, and after where it
-// goes on: at least every other one is empty. Inodes are mostly numbered in a row,
-// which a multiplication spreads (Knuth, The Art of Computer Programming 3, 6.4).
-func (c *Cache) slot(ino uint64) int {
-	return int(ino * 0x9E3779B97F4A7C15 >> (64 - bits.Len(uint(len(c.slots)-1))))
-}
-
-func (c *Cache) after(at int) int { return (at + 1) & (len(c.slots) - 1) }
 
 // check returns what is in a cache file, or nothing where it is none.
 func (c *Cache) check(s string) (records string, outlines []outline) {
@@ -179,25 +161,12 @@ func (c *Cache) Find(k Key) string {
 		return ""
 	}
 	c.load()
-	i, ok := c.index(k)
+	i, ok := index(c.records, c.slots, k)
 	if !ok {
 		return ""
 	}
 	c.used[i].Store(1)
 	return c.records[i*recordSize+keySize:][:digest.Size]
-}
-
-// index returns which of the records of earlier runs has a key.
-func (c *Cache) index(k Key) (i int, ok bool) {
-	var want [keySize]byte
-	k.append(want[:0])
-	for at := c.slot(k.Ino); c.slots[at] != 0; at = c.after(at) {
-		i := int(c.slots[at] - 1)
-		if c.records[i*recordSize:][:keySize] == string(want[:]) {
-			return i, true
-		}
-	}
-	return 0, false
 }
 
 func compare(a, b Key) int {

@@ -81,7 +81,7 @@ func (c *Cache) dropOutlines() bool {
 		added[c.added[i].Key] = true
 	}
 	c.outlines = slices.DeleteFunc(c.outlines, func(o outline) bool {
-		i, ok := c.index(o.Key)
+		i, ok := index(c.records, c.slots, o.Key)
 		return !(ok && c.used[i].Load() != 0) && !added[o.Key]
 	})
 	return len(c.outlines) < n

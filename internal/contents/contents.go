@@ -20,17 +20,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
-// Known returns what scans call for each file: what the cache knows
-// of its content.
-func Known(c *cache.Cache) func(dirfs.Info) string {
-	return func(info dirfs.Info) string {
-		if k, ok := cache.KeyOf(info); ok {
-			return c.Find(k)
-		}
-		return ""
-	}
-}
-
 // batch is how many files of a directory a worker takes at once.
 const batch = 64
 
@@ -43,22 +32,6 @@ func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers i
 		log.Debug("what is known of contents was not kept", "cause", err.Error())
 	}
 	return context.Cause(ctx)
-}
-
-// few is how many bytes of unknown content are so few that they are digested
-// without being asked to.
-const few = 32 << 20
-
-// Few reports whether the content of all files below root is known, but for few
-// bytes in files that can be read.
-func Few(root *tree.Dir) bool {
-	unknown := int64(0)
-	walk(root, func(e *tree.Entry) {
-		if e.Target == "" {
-			unknown += e.Size + 4<<10 // what opening it takes
-		}
-	})
-	return unknown <= few
 }
 
 // All reports whether the content of all files below root is known.
@@ -192,7 +165,7 @@ func (f *filler) known(h dirfs.Dir, e *tree.Entry) string {
 	if err != nil || info.Type != tree.File || info.Size != e.Size || info.MTime != e.MTime() {
 		return ""
 	}
-	return Known(f.cache)(info)
+	return find(f.cache, info)
 }
 
 // sum digests the content of a file; "" says that it has none.

@@ -290,9 +290,8 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 		return err
 	}
 	s.plan.Find(s.have.Dir, s.area.Canon, leastReuse, s.stays())
-	if s.Checksum {
-		// It was compared; what is confirmed is what is there afterwards.
-		contents.Forget(s.want.Dir)
+	if s.changes() {
+		s.forget()
 	}
 	s.described = s.summer.Root(&s.want)
 	if err := s.reuse(ctx); err != nil {
@@ -348,16 +347,30 @@ func (s *session) finish(ctx context.Context) error {
 	return s.confirm(ctx)
 }
 
+// changes reports whether the plan changes anything: then what is confirmed is what is
+// there afterwards, of which the contents are not compared again.
+func (s *session) changes() bool { return len(s.plan.Steps)+len(s.plan.Removals) > 0 }
+
+// forget takes the contents out of the digests of the source.
+func (s *session) forget() {
+	if s.result.ByContent {
+		contents.Forget(s.want.Dir)
+	}
+}
+
 // confirm tells the sender what the destination is now and waits for its
 // verdict.
 func (s *session) confirm(ctx context.Context) error {
 	d := s.summer.Root(&s.want)
-	s.result.ByContent = s.Checksum && !s.streaming
-	s.result.Digest, s.result.Changes, s.result.Counts = d, &s.apply.Changes, s.seal.Counts
 	done := &wire.Done{Code: uint32(s.Problems.Code()), Digest: d[:], Changes: &s.apply.Changes}
+	done.Contents = s.result.ByContent && !s.changes()
 	if err := s.conn.Write(wire.Encode(done)); err != nil {
 		return err
 	}
+	if done.Contents { // while the sender does so
+		s.forget()
+	}
+	s.result.Digest, s.result.Changes, s.result.Counts = s.summer.Root(&s.want), &s.apply.Changes, s.seal.Counts
 	for s.verdict == nil {
 		if err := s.event(ctx); err != nil {
 			return s.alone(err, d)

@@ -225,7 +225,7 @@ const racy = 2 * time.Second
 
 // scan fills the tree of what is there.
 func (s *session) scan(ctx context.Context) (err error) {
-	s.have, err = scan.Scan(ctx, s.handles, scan.Options{
+	options := scan.Options{
 		Workers: s.Checkers,
 		Skip: func(in *tree.Dir, name []byte, _ dirfs.Dir) (bool, error) {
 			return in.Parent == nil && name[0] == '.' && s.area.Canon.IsReserved(string(name)), nil
@@ -241,16 +241,16 @@ func (s *session) scan(ctx context.Context) (err error) {
 		Unexamined: tree.Unknown,
 		Problem:    s.unscanned,
 		Found:      &s.Counters.Scanned,
-		Content:    s.known(),
-	})
-	if err != nil {
+	}
+	lookup := s.lookup()
+	if lookup != nil {
+		options.Content = lookup.Find
+	}
+	if s.have, err = scan.Scan(ctx, s.handles, options); err != nil {
 		return fault.With(fault.Path, err)
 	}
-	if s.asksWhatIsKnown() {
-		s.knows = contents.Few(s.have.Dir)
-		if err := s.conn.Write(wire.Encode(&wire.Known{Contents: s.knows})); err != nil {
-			return err
-		}
+	if s.knows = s.asksWhatIsKnown() && !lookup.Ended(); s.knows {
+		s.tellKnown(true)
 	}
 	if s.Checksum || s.knows {
 		if err := s.digest(ctx); err != nil {
@@ -272,12 +272,23 @@ func (s *session) scan(ctx context.Context) (err error) {
 // are compared.
 func (s *session) asksWhatIsKnown() bool { return s.Cached && !s.Checksum }
 
-// known returns what the scan asks for what is known of contents.
-func (s *session) known() func(dirfs.Info) string {
-	if !s.Checksum && !s.Cached {
-		return nil
+// lookup returns what the scan asks for contents, or nil.
+func (s *session) lookup() *contents.Lookup {
+	switch {
+	case s.Checksum:
+		return contents.NewLookup(s.Cache, contents.Any, func() {})
+	case s.Cached:
+		// The sender need not look any further either.
+		return contents.NewLookup(s.Cache, contents.Few, func() { s.tellKnown(false) })
 	}
-	return contents.Known(s.Cache)
+	return nil
+}
+
+// tellKnown tells the sender whether nearly all contents are known.
+func (s *session) tellKnown(known bool) {
+	if err := s.conn.Write(wire.Encode(&wire.Known{Contents: known})); err != nil {
+		s.fail(wire.Fault(err))
+	}
 }
 
 // settleContents makes the digests of the destination cover what those of the source
@@ -287,6 +298,7 @@ func (s *session) settleContents() error {
 		return wire.Errorf("a seal over contents that are not known here")
 	}
 	s.Checksum = s.Checksum || s.seal.Contents
+	s.result.ByContent = s.Checksum
 	if s.Checksum {
 		s.have.Dir.Prove()
 	} else if s.knows {

@@ -173,3 +173,17 @@ func TestProveBeforeTheSeal(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 }
+
+// TestDoneOverContents confirms by a digest over contents that nobody compared.
+func TestDoneOverContents(t *testing.T) {
+	a := asking(t, nil)
+	a.describe()
+	a.send(wire.Encode(&wire.Done{Digest: make([]byte, 32), Changes: new(wire.Changes), Contents: true}))
+	_, err := a.conn.Read()
+	if e := (*wire.CloseError)(nil); !errors.As(err, &e) || !strings.Contains(e.Reason, "not compared") {
+		t.Errorf("%v", err)
+	}
+	if code := <-a.ended; code != fault.Protocol {
+		t.Errorf("code %d", code)
+	}
+}

@@ -84,6 +84,12 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 		summer:   tree.NewSummer(peer.Destination.Canon.Tree()),
 	}
 	s.index = tree.NewIndex(&s.root)
+	switch {
+	case s.asksWhatIsKnown():
+		s.lookup = contents.NewLookup(s.Cache, contents.Few, func() {})
+	case s.comparesContent():
+		s.lookup = contents.NewLookup(s.Cache, contents.Any, func() {})
+	}
 	defer s.keep()
 	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip)
 	s.desk = newDesk(s.governor.compresses)
@@ -153,8 +159,9 @@ type session struct {
 	governor   *governor
 	compressor *wire.Compressor // nil where it is never used
 
-	theirs chan bool // whether the receiver knows contents
-	known  bool      // both sides know; owned by describe, then by verdict
+	lookup *contents.Lookup // nil where contents do not matter
+	theirs chan bool        // whether the receiver knows contents
+	known  bool             // both sides know; owned by describe
 
 	canon    tree.Canon         // what the receiver's file system holds
 	reserved atomic.Int32       // entries skipped for their name
@@ -164,10 +171,12 @@ type session struct {
 
 	mu     sync.Mutex // guards what follows, and changes of the tree
 	sealed bool       // the description is complete
-	asking int        // questions that are not answered
-	opened map[*large]bool
-	index  *tree.Index
-	wanted [3]tree.Set // numbers of which content was asked for, a digest, or a delta
+	// byContent says that its digests cover contents; set before sealed.
+	byContent bool
+	asking    int // questions that are not answered
+	opened    map[*large]bool
+	index     *tree.Index
+	wanted    [3]tree.Set // numbers of which content was asked for, a digest, or a delta
 
 	outlines  map[uint64]*outlined // files opened by Probe, also those that are over
 	outlining int                  // of them those that are not over
@@ -247,11 +256,12 @@ func (s *session) seal() error {
 	}
 	s.result.Counts = seal.Counts
 	s.maxIndex = 4*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	s.byContent = s.comparesContent()
 	s.sealed = true
 	s.mu.Unlock()
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
-	seal.Contents = s.comparesContent()
+	seal.Contents = s.byContent
 	seal.Incomplete = code != fault.OK && code != fault.Vanished
 	s.Log.Debug("source described", "entries", s.index.Len(), "digest", d.String())
 	return s.conn.Write(wire.Encode(seal))
@@ -259,7 +269,7 @@ func (s *session) seal() error {
 
 // scan fills the tree.
 func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
-	root, err := scan.Scan(ctx, s.source, scan.Options{
+	options := scan.Options{
 		Workers: s.Checkers,
 		Type:    s.describedAs,
 		// The receiver leaves alone what it has in that place.
@@ -269,14 +279,17 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		Visit:      visit,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
-		Content:    s.cached(),
 		Flags: func(info dirfs.Info) tree.Flags {
 			if info.Alloc < info.Size {
 				return tree.Sparse
 			}
 			return 0
 		},
-	})
+	}
+	if s.lookup != nil {
+		options.Content = s.lookup.Find
+	}
+	root, err := scan.Scan(ctx, s.source, options)
 	if err != nil {
 		return fault.With(fault.Path, err)
 	}
@@ -300,21 +313,12 @@ func (s *session) asksWhatIsKnown() bool {
 	return s.Cached && !s.streams() && !s.Checksum && !s.peer.Checksum
 }
 
-// cached returns what the scan asks for what is known of contents.
-func (s *session) cached() func(dirfs.Info) string {
-	if !s.comparesContent() && !s.asksWhatIsKnown() {
-		return nil
-	}
-	return contents.Known(s.Cache)
-}
-
 // contents finds out all content if it is compared.
 func (s *session) contents(ctx context.Context, root *tree.Dir) error {
 	if s.asksWhatIsKnown() {
-		mine := contents.Few(root)
 		select {
 		case theirs := <-s.theirs:
-			s.known = mine && theirs
+			s.known = theirs && !s.lookup.Ended()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -416,13 +420,11 @@ func count(root *tree.Dir) *wire.Counts {
 // verdict compares what the receiver has with what was sent, tells it, and
 // ends the session.
 func (s *session) verdict(ctx context.Context) (Result, error) {
-	s.result.ByContent = s.comparesContent()
-	if s.comparesContent() {
-		// It was compared; what is confirmed is what is there now.
+	s.result.ByContent, s.result.Changes = s.byContent, s.done.Changes
+	if s.byContent && !s.done.Contents {
 		contents.Forget(s.root.Dir)
 	}
 	d := s.summer.Root(&s.root)
-	s.result.Digest, s.result.Changes = d, s.done.Changes
 	code := fault.Worse(fault.Code(s.done.Code), s.Problems.Code())
 	var err error
 	if code == fault.OK && d != digest.Digest(s.done.Digest) {
@@ -438,5 +440,10 @@ func (s *session) verdict(ctx context.Context) (Result, error) {
 		return s.result, fault.New(fault.Lost, "the receiver left before the verdict, so its state is unknown: run again")
 	}
 	wire.CloseWith(s.conn, nil)
+	if s.done.Contents { // while the receiver does so
+		contents.Forget(s.root.Dir)
+		d = s.summer.Root(&s.root)
+	}
+	s.result.Digest = d
 	return s.result, err
 }

@@ -80,6 +80,9 @@ func (s *session) handle(message []byte) error {
 				return wire.Errorf("what is known was not asked")
 			}
 			s.told = true
+			if !m.Contents {
+				s.lookup.End()
+			}
 			s.theirs <- m.Contents
 		}
 		return nil
@@ -202,6 +205,9 @@ func (s *session) jobs(how way, ids []uint64, like job) ([]job, error) {
 func (s *session) finish(m *wire.Done) error {
 	if !s.described() || s.desk.unanswered() > 0 || s.asked(0) > 0 {
 		return wire.Errorf("done before everything was answered")
+	}
+	if m.Contents && !s.byContent {
+		return wire.Errorf("done with a digest over contents that were not compared")
 	}
 	s.done = m
 	return nil

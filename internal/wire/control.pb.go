@@ -862,6 +862,7 @@ type Done struct {
 	Code          uint32                 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`    // fault code, 0 for success
 	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // root digest of the result
 	Changes       *Changes               `protobuf:"bytes,3,opt,name=changes,proto3" json:"changes,omitempty"`
+	Contents      bool                   `protobuf:"varint,4,opt,name=contents,proto3" json:"contents,omitempty"` // digest covers the content of files, as Seal's did
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -915,6 +916,13 @@ func (x *Done) GetChanges() *Changes {
 		return x.Changes
 	}
 	return nil
+}
+
+func (x *Done) GetContents() bool {
+	if x != nil {
+		return x.Contents
+	}
+	return false
 }
 
 type Changes struct {
@@ -1223,11 +1231,12 @@ const file_control_proto_rawDesc = "" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x1a\n" +
 	"\bvanished\x18\x04 \x01(\bR\bvanished\x12\x18\n" +
-	"\aanswers\x18\x05 \x01(\x04R\aanswers\"g\n" +
+	"\aanswers\x18\x05 \x01(\x04R\aanswers\"\x83\x01\n" +
 	"\x04Done\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x123\n" +
-	"\achanges\x18\x03 \x01(\v2\x19.syncdirectory.v1.ChangesR\achanges\"\xb5\x01\n" +
+	"\achanges\x18\x03 \x01(\v2\x19.syncdirectory.v1.ChangesR\achanges\x12\x1a\n" +
+	"\bcontents\x18\x04 \x01(\bR\bcontents\"\xb5\x01\n" +
 	"\aChanges\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\x04R\acreated\x12\x1a\n" +
 	"\breplaced\x18\x02 \x01(\x04R\breplaced\x12\x18\n" +

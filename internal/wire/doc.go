@@ -42,8 +42,10 @@
 // content digests of files are part of the digests of directories: both sides
 // digest all content after their scan. So are they where both Hellos say that
 // contents are cached and both sides find that they know, or quickly can know,
-// nearly all: the receiver says so by Known, for which the sender waits before it
-// seals, and the Seal says what has become of it (contents).
+// nearly all: the receiver says so by Known, or that it does not as soon as it
+// finds out; the sender waits for that before it seals, and the Seal says what has
+// become of it (contents). Where nothing was to be changed after that, Done's digest
+// covers contents too and says so.
 //
 // # What is elsewhere
 //

@@ -435,6 +435,8 @@ var controls = []struct {
 		"\x0a\x03a/\xff\x12\x04read\x1a\x01c\x20\x01\x28\xac\x02"},
 	{wire.TypeDone, &wire.Done{Code: 23, Digest: d1[:], Changes: &wire.Changes{Created: 1, Replaced: 2, Touched: 3, Removed: 4, Bytes: 5}},
 		"\x08\x17\x12\x20" + raw(d1) + "\x1a\x0a\x08\x01\x10\x02\x18\x03\x20\x04\x28\x05"},
+	{wire.TypeDone, &wire.Done{Digest: d1[:], Changes: &wire.Changes{}, Contents: true},
+		"\x12\x20" + raw(d1) + "\x1a\x00\x20\x01"},
 	{wire.TypeVerdict, &wire.Verdict{Code: 24, Digest: d2[:]}, "\x08\x18\x12\x20" + raw(d2)},
 	{wire.TypeProgress, &wire.Progress{}, ""},
 }
