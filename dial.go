@@ -1,6 +1,7 @@
 package syncdirectory
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/resume"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -25,6 +27,17 @@ type DialOptions struct {
 	// BusyTimeout is how long to wait for one's turn while another session
 	// is going on, at a listener that keeps running; 0 waits for ever.
 	BusyTimeout time.Duration
+	// Retries is how often to connect again, after the connection was lost,
+	// without a single message getting through before the run fails; default 10,
+	// which takes half a minute where nobody answers; negative for none.
+	Retries int
+}
+
+// dialer carries out a session with whom it dials.
+type dialer struct {
+	endpoint
+	url string
+	o   DialOptions
 }
 
 // dial connects, again and again while the other side is not up or busy, and
@@ -33,31 +46,121 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 	if o.ConnectTimeout <= 0 {
 		o.ConnectTimeout = 10 * time.Second
 	}
-	start := time.Now()
-	pause := newPause()
-	for {
-		conn, err := connect(ctx, e, url, o)
+	if o.Retries == 0 {
+		o.Retries = 10
+	}
+	d := &dialer{endpoint: e, url: url, o: o}
+	for begun := 1; ; begun++ {
+		l, err := d.begin(ctx)
 		if err != nil {
 			return Result{Code: CodeOf(err)}, err
 		}
-		result, err := dialed(ctx, e, conn)
-		if !errors.Is(err, wire.ErrBusy) {
+		l.conn = resume.New(l.conn, resuming(e, l, d.redial(l)))
+		result, err := carry(ctx, e, l)
+		if !errors.Is(err, wire.ErrGone) || begun > o.Retries {
 			return result, fault.With(fault.Lost, err)
 		}
-		if o.BusyTimeout > 0 && time.Since(start) > o.BusyTimeout {
-			return result, fault.New(fault.Access, "%w, and was so for %v", wire.ErrBusy, o.BusyTimeout)
+		e.options().Log.Warn("the other side does not know the session any more: beginning another; what was staged is not sent again")
+	}
+}
+
+// begin connects and opens a session, as soon as the other side is there and has
+// time for it.
+func (d *dialer) begin(ctx context.Context) (link, error) {
+	start := time.Now()
+	pause := newPause(time.Second)
+	for {
+		conn, err := connect(ctx, d, d.url, d.o)
+		if err != nil {
+			return link{}, err
 		}
-		e.options().Log.Info("waiting: the other side is busy with another session")
+		l, err := greet(ctx, d, conn)
+		switch {
+		case err == nil:
+			return l, nil
+		case errors.Is(err, wire.ErrBusy):
+			if d.o.BusyTimeout > 0 && time.Since(start) > d.o.BusyTimeout {
+				return l, fault.New(fault.Access, "%w, and was so for %v", wire.ErrBusy, d.o.BusyTimeout)
+			}
+			d.options().Log.Info("waiting: the other side is busy with another session")
+		case lasting(err) || d.o.Retries < 0 || time.Since(start) > d.o.ConnectTimeout:
+			return l, err
+		}
 		if err := sleep(ctx, pause.NextBackOff()); err != nil {
-			return result, err
+			return l, err
 		}
 	}
 }
 
-func newPause() *backoff.ExponentialBackOff {
+// lasting reports whether an error of connecting will be the same the next time.
+func lasting(err error) bool {
+	f := (*fault.Error)(nil)
+	return errors.Is(err, wire.ErrGone) || errors.As(err, &f) && f.Code != fault.Lost
+}
+
+// redial returns what connects again for the session that began with l, as often as
+// DialOptions.Retries says before it goes on by a single message.
+func (d *dialer) redial(l link) resume.Redial {
+	pause := newPause(10 * time.Second)
+	var last [2]uint64 // messages here and there when it went on before
+	tries := 0
+	return func(ctx context.Context, received uint64, cause error) (wire.Conn, uint64, error) {
+		if d.o.Retries < 0 {
+			return nil, 0, fault.New(fault.Lost, "connection lost (%w): run again; what was staged is not sent again", cause)
+		}
+		for {
+			if tries >= d.o.Retries {
+				return nil, 0, fault.New(fault.Lost, "connection lost (%w), and not regained in %d attempts: run again; what was staged is not sent again", cause, tries)
+			}
+			if tries > 0 {
+				if err := sleep(ctx, pause.NextBackOff()); err != nil {
+					return nil, 0, err
+				}
+			}
+			tries++
+			conn, peer, err := d.again(ctx, l, received)
+			if err == nil {
+				if now := [2]uint64{received, peer}; now != last {
+					last, tries = now, 0
+					pause.Reset()
+				}
+				return conn, peer, nil
+			}
+			if ctx.Err() != nil || lasting(err) {
+				return nil, 0, err
+			}
+			d.options().Log.Info("not connected again yet", "attempt", tries, "cause", report.Clip(err.Error(), 200))
+		}
+	}
+}
+
+// again connects once, and opens the connection for the session that began with l.
+func (d *dialer) again(ctx context.Context, l link, received uint64) (wire.Conn, uint64, error) {
+	conn, err := transport.Dial(ctx, d.url, transport.DialOptions{Within: d.o.ConnectTimeout})
+	if err != nil {
+		if final := refused(d.url, err); final != nil {
+			return nil, 0, final
+		}
+		return nil, 0, err
+	}
+	now, err := greetAs(ctx, conn, l.mine.Resuming(received))
+	if err != nil {
+		return nil, 0, err
+	}
+	if now.peer.Resume == nil || !bytes.Equal(now.peer.Session, l.peer.Session) {
+		wire.CloseWith(conn, wire.ErrGone)
+		return nil, 0, wire.ErrGone
+	}
+	return conn, now.peer.Resume.Received, nil
+}
+
+// newPause returns growing times to wait, of which each is up to half longer or
+// shorter, so that many that were lost at once do not come back at once.
+func newPause(most time.Duration) *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval = 50 * time.Millisecond
-	b.MaxInterval = time.Second
+	b.MaxInterval = most
+	b.RandomizationFactor = 0.5
 	return b
 }
 
@@ -74,7 +177,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, o.ConnectTimeout)
 	defer cancel()
-	pause := newPause()
+	pause := newPause(time.Second)
 	for {
 		conn, err := transport.Dial(within, url, transport.DialOptions{Within: o.ConnectTimeout})
 		if err == nil {

@@ -145,6 +145,7 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	}
 	start := time.Now()
 	err := e.session(ctx, l, r)
+	wire.CloseWith(l.conn, err) // which the session has done but where it did not begin
 	stop()
 	cancel(nil)
 	telling.Wait()
@@ -282,10 +283,15 @@ func local(ctx context.Context, from, to endpoint) (Result, error) {
 	a, b := newPipe()
 	given := make(chan outcome, 1)
 	go func() {
-		result, err := dialed(ctx, from, a)
+		l, err := greet(ctx, from, a)
+		if err != nil {
+			given <- outcome{Result{Code: CodeOf(err)}, err}
+			return
+		}
+		result, err := carry(ctx, from, l)
 		given <- outcome{result, err}
 	}()
-	l, err := welcome(to, b, func() error { return nil })
+	l, err := welcome(b, func(*wire.Hello) (*wire.Hello, error) { return to.hello() })
 	if err != nil {
 		wire.CloseWith(b, err)
 		return Result{Code: CodeOf(err)}, errors.Join(err, (<-given).err)
@@ -299,47 +305,50 @@ func local(ctx context.Context, from, to endpoint) (Result, error) {
 	return result, err
 }
 
-// dialed carries out a session on a connection that this end has dialled.
-func dialed(ctx context.Context, e endpoint, conn wire.Conn) (Result, error) {
+// greet opens a session on a connection that this end has dialled.
+func greet(ctx context.Context, e endpoint, conn wire.Conn) (link, error) {
 	mine, err := e.hello()
+	if err != nil {
+		wire.CloseWith(conn, err)
+		return link{}, err
+	}
+	return greetAs(ctx, conn, mine)
+}
+
+// greetAs does so with a Hello that is there.
+func greetAs(ctx context.Context, conn wire.Conn, mine *wire.Hello) (link, error) {
 	l := link{conn: conn, mine: mine}
-	if err == nil {
-		stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
-		late := time.AfterFunc(helloWithin, func() {
-			wire.CloseWith(conn, fault.New(fault.Connect, "no hello within %v", helloWithin))
-		})
-		start := time.Now()
-		l.peer, err = wire.Greet(conn, mine)
-		l.roundTrip = time.Since(start)
-		if t, ok := conn.(wire.Timed); ok { // without the wait for one's turn
-			l.roundTrip = min(l.roundTrip, t.RoundTrip())
-		}
-		stop()
-		switch stopped := !late.Stop(); {
-		case err != nil && ctx.Err() != nil: // which closed the connection
-			err = fault.With(fault.Interrupted, context.Cause(ctx))
-		case err != nil && stopped:
-			err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
-		}
+	stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
+	late := time.AfterFunc(helloWithin, func() {
+		wire.CloseWith(conn, fault.New(fault.Connect, "no hello within %v", helloWithin))
+	})
+	start := time.Now()
+	var err error
+	l.peer, err = wire.Greet(conn, mine)
+	l.roundTrip = time.Since(start)
+	if t, ok := conn.(wire.Timed); ok { // without the wait for one's turn
+		l.roundTrip = min(l.roundTrip, t.RoundTrip())
+	}
+	stop()
+	switch stopped := !late.Stop(); {
+	case err != nil && ctx.Err() != nil: // which closed the connection
+		err = fault.With(fault.Interrupted, context.Cause(ctx))
+	case err != nil && stopped:
+		err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
 	}
 	if err != nil {
 		wire.CloseWith(conn, err)
-		return Result{Code: CodeOf(err)}, err
 	}
-	return carry(ctx, e, l)
+	return l, err
 }
 
-// welcome answers the Hello of a peer that has dialled, if claim lets it have
-// the session.
-func welcome(e endpoint, conn wire.Conn, claim func() error) (l link, err error) {
+// welcome answers the Hello of a peer that has dialled, with what answer says.
+func welcome(conn wire.Conn, answer func(peer *wire.Hello) (*wire.Hello, error)) (l link, err error) {
 	l.conn = conn
 	start := time.Now() // the peer hears now that it is connected, and says hello
-	l.peer, err = wire.Welcome(conn, func(*wire.Hello) (*wire.Hello, error) {
+	l.peer, err = wire.Welcome(conn, func(peer *wire.Hello) (*wire.Hello, error) {
 		l.roundTrip = time.Since(start)
-		if err := claim(); err != nil {
-			return nil, err
-		}
-		l.mine, err = e.hello()
+		l.mine, err = answer(peer)
 		return l.mine, err
 	})
 	return l, err

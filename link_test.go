@@ -38,7 +38,7 @@ func acrossTo(t *testing.T, from string, r *Receiver, link linksim.Link) (result
 	}
 	defer p.Close()
 	s := &Sender{Dir: from, Options: Options{Compression: "none"}}
-	_, sent = s.Dial(ctx, "ws://"+p.Addr(), DialOptions{})
+	_, sent = s.Dial(ctx, "ws://"+p.Addr(), DialOptions{Retries: -1})
 	if sent != nil {
 		stop() // it would listen on
 	}

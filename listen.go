@@ -2,6 +2,7 @@ package syncdirectory
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/resume"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -31,6 +33,29 @@ type ListenOptions struct {
 	OnListening func(net.Addr)
 	// OnSession is called with the outcome of every session; nil for none.
 	OnSession func(Result, error)
+}
+
+// resumeWithin is how long a listener whose peer is lost waits for it to come back,
+// if nobody else comes: a laptop may have been closed for a while.
+const resumeWithin = 10 * time.Minute
+
+// unsure is how many bytes of content a sender keeps that may have to be sent once
+// more: what is under way on a link of 1 Gbit/s with a round trip of 100 ms, and some.
+const unsure = 16 << 20
+
+// resuming says how the session that begins with l goes on when its connection is
+// lost.
+func resuming(e endpoint, l link, redial resume.Redial) resume.Options {
+	o := resume.Options{Redial: redial, Log: e.options().Log}
+	if redial == nil {
+		o.Patience = resumeWithin
+	}
+	if l.mine.Role == wire.Role_SENDER {
+		// What a receiver writes is bounded by what it may have unanswered, and
+		// it must be able to write while it does not read.
+		o.Window = unsure
+	}
+	return o
 }
 
 // helloWithin is how long a connection may take to say what it wants.
@@ -75,6 +100,14 @@ type host struct {
 	mu   sync.Mutex // guards the rest
 	over bool       // last is what listen returns
 	last outcome
+	live *live // the session that goes on, or nil
+}
+
+// live is a session that another connection may carry on.
+type live struct {
+	id   []byte // what the dialer's Hello said
+	mine *wire.Hello
+	conn *resume.Conn
 }
 
 // errTaken is told to whom comes while another one has the session.
@@ -84,7 +117,8 @@ var errTaken = fault.New(fault.Access, "busy: another session is going on, and a
 // may be the same user, whose last attempt was cut off this very moment.
 const settling = time.Second
 
-// claim takes the session for a connection.
+// claim takes the session for a connection. One whose peer is lost, and does not come
+// back in that time, yields to it.
 func (h *host) claim() error {
 	select {
 	case h.slot <- struct{}{}:
@@ -92,23 +126,65 @@ func (h *host) claim() error {
 	case <-time.After(settling):
 	case <-h.ctx.Done():
 	}
+	if h.yields() {
+		select {
+		case h.slot <- struct{}{}:
+			return nil
+		case <-time.After(helloWithin / 2):
+		case <-h.ctx.Done():
+		}
+	}
 	if h.o.KeepRunning {
 		return wire.ErrBusy
 	}
 	return errTaken
 }
 
+// yields ends a session whose peer is lost, and reports whether there is one.
+func (h *host) yields() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.live == nil || h.live.conn.Lost() < settling {
+		return false
+	}
+	h.live.conn.End(fault.New(fault.Lost, "connection lost; the other side did not come back before another one came"))
+	return true
+}
+
+// resume finds the session that the peer goes on with, and takes it off its
+// connection.
+func (h *host) resume(peer *wire.Hello) (*resume.Handover, *wire.Hello, error) {
+	h.mu.Lock()
+	s := h.live
+	h.mu.Unlock()
+	if s == nil || subtle.ConstantTimeCompare(s.id, peer.Session) == 0 {
+		return nil, nil, wire.ErrGone
+	}
+	over, err := s.conn.Detach()
+	if err != nil {
+		return nil, nil, wire.ErrGone
+	}
+	return &over, s.mine.Resuming(over.Received), nil
+}
+
 // connection handles one connection from its first message to its end.
 func (h *host) connection(conn wire.Conn, remote string) {
 	log := h.options().Log
+	var resumed *resume.Handover
 	claimed := false
 	late := time.AfterFunc(helloWithin, func() {
 		wire.CloseWith(conn, fault.New(fault.Access, "no hello within %v", helloWithin))
 	})
-	l, err := welcome(h, conn, func() error {
-		err := h.claim()
-		claimed = err == nil
-		return err
+	l, err := welcome(conn, func(peer *wire.Hello) (mine *wire.Hello, err error) {
+		if peer.Resume != nil {
+			resumed, mine, err = h.resume(peer)
+			return mine, err
+		}
+		if err := h.claim(); err != nil {
+			return nil, err
+		}
+		claimed = true
+		return h.hello()
 	})
 	late.Stop()
 	if err != nil {
@@ -119,8 +195,27 @@ func (h *host) connection(conn wire.Conn, remote string) {
 		}
 		return
 	}
+	if resumed != nil {
+		resumed.Attach(conn, l.peer.Resume.Received)
+		return
+	}
+	h.settle(h.carry(l))
+}
+
+// carry leads the session that begins with l, which others may carry on.
+func (h *host) carry(l link) outcome {
+	conn := resume.New(l.conn, resuming(h, l, nil))
+	l.conn = conn
+	h.setLive(&live{id: l.peer.Session, mine: l.mine, conn: conn})
+	defer h.setLive(nil)
 	result, err := carry(h.run, h, l)
-	h.settle(outcome{result, err})
+	return outcome{result, err}
+}
+
+func (h *host) setLive(s *live) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.live = s
 }
 
 // settle notes how a session went, and ends the listening when that was the

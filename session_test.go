@@ -57,7 +57,7 @@ func TestInterruptedBeforeHello(t *testing.T) {
 		}
 		cancel(fault.New(Interrupted, "enough"))
 	}()
-	if _, err := dialed(ctx, s, here); CodeOf(err) != Interrupted {
+	if _, err := greet(ctx, s, here); CodeOf(err) != Interrupted {
 		t.Errorf("got %v", err)
 	}
 }

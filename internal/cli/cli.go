@@ -114,7 +114,11 @@ func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdire
 }
 
 func (f *flags) dial() syncdirectory.DialOptions {
-	return syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout}
+	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries}
+	if o.Retries == 0 {
+		o.Retries = -1 // where 0 is the default
+	}
+	return o
 }
 
 func (c *command) listen() syncdirectory.ListenOptions {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/cache"
@@ -358,6 +359,10 @@ func (s *session) forget() {
 	}
 }
 
+// linger is how long the receiver waits for a sender that is lost to come back for
+// what has become of the destination, before it decides alone.
+const linger = 10 * time.Second
+
 // confirm tells the sender what the destination is now and waits for its
 // verdict.
 func (s *session) confirm(ctx context.Context) error {
@@ -366,6 +371,9 @@ func (s *session) confirm(ctx context.Context) error {
 	done.Contents = s.result.ByContent && !s.changes()
 	if err := s.conn.Write(wire.Encode(done)); err != nil {
 		return err
+	}
+	if p, ok := s.conn.(wire.Patient); ok {
+		p.SetPatience(linger)
 	}
 	if done.Contents { // while the sender does so
 		s.forget()

@@ -130,7 +130,8 @@ func (s *socket) Counters() (sent, received int64) {
 	return s.sent.Load(), s.received.Load()
 }
 
-// Write seals b in place and sends it with one call.
+// Write seals b in place and sends it with one call. What it may have been masked
+// with for another connection is taken off with the same stroke.
 func (s *socket) Write(b *wire.Buffer) error {
 	defer b.Free()
 	length := len(b.Bytes())
@@ -139,7 +140,7 @@ func (s *socket) Write(b *wire.Buffer) error {
 	}
 	n := headerSize(length, s.client)
 	frame := b.Framed(n)
-	seal(frame, n, opBinary, s.client)
+	b.Mask = seal(frame, n, opBinary, s.client, b.Mask)
 	sent, err := s.send(frame)
 	s.sent.Add(int64(sent))
 	return err

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -92,18 +93,27 @@ func headerSize(payload int, masked bool) int {
 }
 
 // seal completes a frame whose payload starts at n = headerSize: it writes the
-// header before the payload and masks the payload where it lies. frame needs a
-// capacity of 14 bytes.
-func seal(frame []byte, n int, op ws.OpCode, masked bool) {
+// header before the payload and masks the payload where it lies, which may be masked
+// already, with was. It returns what it is masked with then. frame needs a capacity
+// of 14 bytes.
+func seal(frame []byte, n int, op ws.OpCode, masked bool, was [4]byte) [4]byte {
 	payload := frame[n:]
 	h := ws.Header{Fin: true, OpCode: op, Masked: masked, Length: int64(len(payload))}
 	if masked {
 		h.Mask = ws.NewMask()
-		ws.Cipher(payload, h.Mask, 0)
+	}
+	if both := xor(h.Mask, was); both != [4]byte{} {
+		ws.Cipher(payload, both, 0)
 	}
 	if err := ws.WriteHeaderBuffer(io.Discard, h, frame); err != nil {
 		panic("transport: " + err.Error())
 	}
+	return h.Mask
+}
+
+func xor(a, b [4]byte) [4]byte {
+	binary.NativeEndian.PutUint32(a[:], binary.NativeEndian.Uint32(a[:])^binary.NativeEndian.Uint32(b[:]))
+	return a
 }
 
 // controlFrame returns a whole control frame.
@@ -111,7 +121,7 @@ func controlFrame(op ws.OpCode, payload []byte, masked bool) []byte {
 	n := headerSize(len(payload), masked)
 	frame := make([]byte, n+len(payload), ws.MaxHeaderSize+ws.MaxControlFramePayloadSize)
 	copy(frame[n:], payload)
-	seal(frame, n, op, masked)
+	seal(frame, n, op, masked, [4]byte{})
 	return frame
 }
 

@@ -1,6 +1,9 @@
 package wire
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 const (
 	// MaxMessage is the length in bytes of the longest message: content of
@@ -13,11 +16,18 @@ const (
 )
 
 // Buffer holds one message, with room before it for a transport's header.
-// Buffers are pooled: one owner at a time, who hands it on or frees it.
+// Buffers are pooled: one owner at a time, who hands it on or frees it. An owner
+// that holds it keeps it beside the one it was handed on to.
 type Buffer struct {
 	b    []byte // Headroom bytes, then the message
 	size int    // without Headroom, when it was made
 	pool *sync.Pool
+	held atomic.Int32 // owners beside the first
+
+	// Mask is what a transport that has sent the message has left it masked
+	// with, which it must know to send it once more: RFC 6455, 5.3. Zero is
+	// not masked.
+	Mask [4]byte
 }
 
 // The pools hold buffers of three capacities: control messages, descriptions,
@@ -43,7 +53,7 @@ func NewBuffer(capacity int) *Buffer {
 			b.b = b.b[:Headroom]
 			return b
 		}
-		return &Buffer{make([]byte, Headroom, Headroom+p.size), p.size, p.pool}
+		return &Buffer{b: make([]byte, Headroom, Headroom+p.size), size: p.size, pool: p.pool}
 	}
 	panic("wire: buffer over MaxMessage")
 }
@@ -74,10 +84,42 @@ func (b *Buffer) Append(p ...byte) { b.b = append(b.b, p...) }
 // set takes back what was appended to b.b.
 func (b *Buffer) set(p []byte) { b.b = p }
 
-// Free gives the buffer back. It must not be used afterwards. One that has
-// grown is left to the garbage collector: the pools hold what they are for.
+// Footprint returns how much memory a message of n bytes takes in a buffer that fits.
+func Footprint(n int) int {
+	for i := range pools {
+		if n <= pools[i].size {
+			return pools[i].size
+		}
+	}
+	return n
+}
+
+// Fitted returns the message in a buffer that fits, which may be b; otherwise it
+// frees b.
+func (b *Buffer) Fitted() *Buffer {
+	n := len(b.Bytes())
+	if Footprint(n) >= b.size || b.Mask != [4]byte{} {
+		return b
+	}
+	fitting := NewBuffer(n)
+	fitting.Append(b.Bytes()...)
+	b.Free()
+	return fitting
+}
+
+// Hold makes the caller one more owner.
+func (b *Buffer) Hold() { b.held.Add(1) }
+
+// Free gives the buffer back, when all its owners have. It must not be used
+// afterwards. One that has grown is left to the garbage collector: the pools hold
+// what they are for.
 func (b *Buffer) Free() {
-	if b != nil && cap(b.b) <= b.size+Headroom {
+	if b == nil || b.held.Add(-1) >= 0 {
+		return
+	}
+	b.held.Store(0)
+	b.Mask = [4]byte{}
+	if cap(b.b) <= b.size+Headroom {
 		b.pool.Put(b)
 	}
 }

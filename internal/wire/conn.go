@@ -44,6 +44,7 @@ const (
 
 	closeFault CloseCode = 4000 // + fault code: the session failed
 	closeBusy  CloseCode = 4100 // another session is going on: try again
+	closeGone  CloseCode = 4101 // the session to go on with is over: begin another
 )
 
 // CloseError is what Read and Write return after an orderly close.
@@ -69,6 +70,12 @@ type Timed interface {
 	RoundTrip() time.Duration
 }
 
+// Patient is a Conn that waits for another connection when one is lost.
+type Patient interface {
+	// SetPatience says for how long.
+	SetPatience(time.Duration)
+}
+
 // ErrFraming is what the error of Read wraps when the peer broke the rules of
 // the transport itself, or sent a message over the limit.
 var ErrFraming = errors.New("the peer broke the rules of WebSocket")
@@ -79,12 +86,18 @@ var ErrClosed = errors.New("connection closed")
 // ErrBusy says that the peer has another session and asks to wait for it.
 var ErrBusy = errors.New("the other side is busy with another session")
 
+// ErrGone says that the peer does not know the session that was to go on, or not
+// any more.
+var ErrGone = errors.New("the session is over at the other side")
+
 // CloseWith ends the session on c with err, which the peer is told.
 func CloseWith(c Conn, err error) {
 	code, reason := CloseNormal, ""
 	switch {
 	case errors.Is(err, ErrBusy):
 		code, reason = closeBusy, err.Error()
+	case errors.Is(err, ErrGone):
+		code, reason = closeGone, err.Error()
 	case err != nil:
 		code, reason = closeFault+CloseCode(fault.Of(err, fault.Lost)), err.Error()
 	}
@@ -117,10 +130,30 @@ func Fault(err error) error {
 	switch {
 	case c.Code == closeBusy:
 		return ErrBusy
+	case c.Code == closeGone:
+		return ErrGone
 	case c.Code > closeFault && c.Code < closeBusy && fault.Code(c.Code-closeFault).Known():
 		return &fault.Error{Code: fault.Code(c.Code - closeFault), Err: errors.New(c.Reason), Peer: true}
 	case c.Code == CloseProtocol || c.Code == CloseTooBig:
 		return &fault.Error{Code: fault.Protocol, Err: err, Peer: true}
 	}
 	return &fault.Error{Code: fault.Lost, Err: errors.New("the other side closed the connection early"), Peer: true}
+}
+
+// Breaks reports whether an error of a Conn is one of this connection alone, so
+// that the session can go on over another: not what a peer says of the session, and
+// not what it does against the rules.
+func Breaks(err error) bool {
+	if err == nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrFraming) {
+		return false
+	}
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		return false
+	}
+	c := (*CloseError)(nil)
+	if !errors.As(err, &c) {
+		return true
+	}
+	// A proxy that stops, or finds nobody behind it any more, says so itself.
+	return c.Code < closeFault && c.Code != CloseNormal && c.Code != CloseProtocol && c.Code != CloseTooBig
 }

@@ -52,6 +52,8 @@ func Encode(m proto.Message) *Buffer {
 		return encodeControl(TypeProgress, m)
 	case *Known:
 		return encodeControl(TypeKnown, m)
+	case *Ack:
+		return encodeControl(TypeAck, m)
 	}
 	panic("wire: not a control message")
 }
@@ -88,6 +90,8 @@ func Decode(t Type, body []byte) (proto.Message, error) {
 		m = new(Progress)
 	case TypeKnown:
 		m = new(Known)
+	case TypeAck:
+		m = new(Ack)
 	default:
 		return nil, Errorf("unknown message type %d", t)
 	}
@@ -150,6 +154,8 @@ func NewCanon(c tree.Canon) *Canon {
 }
 
 func (m *Progress) check() string { return "" }
+
+func (m *Ack) check() string { return "" }
 
 func (m *Known) check() string { return "" }
 

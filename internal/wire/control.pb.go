@@ -119,7 +119,7 @@ func (x Compression_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Compression_Mode.Descriptor instead.
 func (Compression_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{1, 0}
+	return file_control_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // Hello opens a session. Dialer → listener, then listener → dialer.
@@ -129,7 +129,7 @@ type Hello struct {
 	VersionMin    uint32                 `protobuf:"varint,2,opt,name=version_min,json=versionMin,proto3" json:"version_min,omitempty"` // lowest
 	Role          Role                   `protobuf:"varint,3,opt,name=role,proto3,enum=syncdirectory.v1.Role" json:"role,omitempty"`
 	Program       string                 `protobuf:"bytes,4,opt,name=program,proto3" json:"program,omitempty"`                        // name and version, for the log
-	Session       []byte                 `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`                        // 16 random bytes; a live one resumes (reserved)
+	Session       []byte                 `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`                        // 16 random bytes; the dialer's names the session
 	Abilities     uint64                 `protobuf:"varint,6,opt,name=abilities,proto3" json:"abilities,omitempty"`                   // bit set, see Ability in control.go
 	Nonce         []byte                 `protobuf:"bytes,7,opt,name=nonce,proto3" json:"nonce,omitempty"`                            // authentication (reserved)
 	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                            // authentication (reserved)
@@ -141,6 +141,7 @@ type Hello struct {
 	Compression   *Compression           `protobuf:"bytes,14,opt,name=compression,proto3" json:"compression,omitempty"`               // how the sender compresses; see Agreed in compress.go
 	WholeFile     bool                   `protobuf:"varint,15,opt,name=whole_file,json=wholeFile,proto3" json:"whole_file,omitempty"` // get changed files whole; either side may ask
 	Cached        bool                   `protobuf:"varint,16,opt,name=cached,proto3" json:"cached,omitempty"`                        // digests of contents of an earlier session are kept here
+	Resume        *Resume                `protobuf:"bytes,17,opt,name=resume,proto3" json:"resume,omitempty"`                         // goes on with the session of that name; the answer has it too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +288,103 @@ func (x *Hello) GetCached() bool {
 	return false
 }
 
+func (x *Hello) GetResume() *Resume {
+	if x != nil {
+		return x.Resume
+	}
+	return nil
+}
+
+// Resume says how far a session has come that goes on over another connection.
+type Resume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Received      uint64                 `protobuf:"varint,1,opt,name=received,proto3" json:"received,omitempty"` // messages so far, but for Hellos and Acks
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resume) Reset() {
+	*x = Resume{}
+	mi := &file_control_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resume) ProtoMessage() {}
+
+func (x *Resume) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resume.ProtoReflect.Descriptor instead.
+func (*Resume) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Resume) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+// Ack says what need not be kept any more to be sent once more. Both ways.
+type Ack struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Received      uint64                 `protobuf:"varint,1,opt,name=received,proto3" json:"received,omitempty"` // as in Resume
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ack) Reset() {
+	*x = Ack{}
+	mi := &file_control_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ack) ProtoMessage() {}
+
+func (x *Ack) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ack.ProtoReflect.Descriptor instead.
+func (*Ack) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Ack) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
 // Compression says what a side wishes the sender to do.
 type Compression struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -298,7 +396,7 @@ type Compression struct {
 
 func (x *Compression) Reset() {
 	*x = Compression{}
-	mi := &file_control_proto_msgTypes[1]
+	mi := &file_control_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +408,7 @@ func (x *Compression) String() string {
 func (*Compression) ProtoMessage() {}
 
 func (x *Compression) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[1]
+	mi := &file_control_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +421,7 @@ func (x *Compression) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Compression.ProtoReflect.Descriptor instead.
 func (*Compression) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{1}
+	return file_control_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Compression) GetMode() Compression_Mode {
@@ -354,7 +452,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_control_proto_msgTypes[2]
+	mi := &file_control_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +464,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[2]
+	mi := &file_control_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +477,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{2}
+	return file_control_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Location) GetMachine() []byte {
@@ -416,7 +514,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_control_proto_msgTypes[3]
+	mi := &file_control_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +526,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[3]
+	mi := &file_control_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +539,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{3}
+	return file_control_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Policy) GetMaxDelete() uint64 {
@@ -484,7 +582,7 @@ type Destination struct {
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_control_proto_msgTypes[4]
+	mi := &file_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +594,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[4]
+	mi := &file_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +607,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{4}
+	return file_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Destination) GetId() []byte {
@@ -547,7 +645,7 @@ type Canon struct {
 
 func (x *Canon) Reset() {
 	*x = Canon{}
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +657,7 @@ func (x *Canon) String() string {
 func (*Canon) ProtoMessage() {}
 
 func (x *Canon) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +670,7 @@ func (x *Canon) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canon.ProtoReflect.Descriptor instead.
 func (*Canon) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{5}
+	return file_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Canon) GetGranularity() uint32 {
@@ -626,7 +724,7 @@ type Seal struct {
 
 func (x *Seal) Reset() {
 	*x = Seal{}
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +736,7 @@ func (x *Seal) String() string {
 func (*Seal) ProtoMessage() {}
 
 func (x *Seal) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +749,7 @@ func (x *Seal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seal.ProtoReflect.Descriptor instead.
 func (*Seal) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{6}
+	return file_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Seal) GetPerm() uint32 {
@@ -716,7 +814,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +826,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +839,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{7}
+	return file_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Counts) GetFiles() uint64 {
@@ -793,7 +891,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +903,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +916,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{8}
+	return file_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Problem) GetPath() []byte {
@@ -869,7 +967,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +979,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +992,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{9}
+	return file_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Done) GetCode() uint32 {
@@ -940,7 +1038,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1050,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1063,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{10}
+	return file_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Changes) GetCreated() uint64 {
@@ -1028,7 +1126,7 @@ type Known struct {
 
 func (x *Known) Reset() {
 	*x = Known{}
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1138,7 @@ func (x *Known) String() string {
 func (*Known) ProtoMessage() {}
 
 func (x *Known) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1151,7 @@ func (x *Known) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Known.ProtoReflect.Descriptor instead.
 func (*Known) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{11}
+	return file_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Known) GetContents() bool {
@@ -1073,7 +1171,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1183,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1196,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{12}
+	return file_control_proto_rawDescGZIP(), []int{14}
 }
 
 // Verdict ends a session. Sender → receiver.
@@ -1112,7 +1210,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1222,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1235,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{13}
+	return file_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Verdict) GetCode() uint32 {
@@ -1158,7 +1256,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xc7\x04\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xf9\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -1178,7 +1276,12 @@ const file_control_proto_rawDesc = "" +
 	"\vcompression\x18\x0e \x01(\v2\x1d.syncdirectory.v1.CompressionR\vcompression\x12\x1d\n" +
 	"\n" +
 	"whole_file\x18\x0f \x01(\bR\twholeFile\x12\x16\n" +
-	"\x06cached\x18\x10 \x01(\bR\x06cached\"\x81\x01\n" +
+	"\x06cached\x18\x10 \x01(\bR\x06cached\x120\n" +
+	"\x06resume\x18\x11 \x01(\v2\x18.syncdirectory.v1.ResumeR\x06resume\"$\n" +
+	"\x06Resume\x12\x1a\n" +
+	"\breceived\x18\x01 \x01(\x04R\breceived\"!\n" +
+	"\x03Ack\x12\x1a\n" +
+	"\breceived\x18\x01 \x01(\x04R\breceived\"\x81\x01\n" +
 	"\vCompression\x126\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\".syncdirectory.v1.Compression.ModeR\x04mode\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\rR\x05level\"$\n" +
@@ -1271,40 +1374,43 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_control_proto_goTypes = []any{
 	(Role)(0),             // 0: syncdirectory.v1.Role
 	(Compression_Mode)(0), // 1: syncdirectory.v1.Compression.Mode
 	(*Hello)(nil),         // 2: syncdirectory.v1.Hello
-	(*Compression)(nil),   // 3: syncdirectory.v1.Compression
-	(*Location)(nil),      // 4: syncdirectory.v1.Location
-	(*Policy)(nil),        // 5: syncdirectory.v1.Policy
-	(*Destination)(nil),   // 6: syncdirectory.v1.Destination
-	(*Canon)(nil),         // 7: syncdirectory.v1.Canon
-	(*Seal)(nil),          // 8: syncdirectory.v1.Seal
-	(*Counts)(nil),        // 9: syncdirectory.v1.Counts
-	(*Problem)(nil),       // 10: syncdirectory.v1.Problem
-	(*Done)(nil),          // 11: syncdirectory.v1.Done
-	(*Changes)(nil),       // 12: syncdirectory.v1.Changes
-	(*Known)(nil),         // 13: syncdirectory.v1.Known
-	(*Progress)(nil),      // 14: syncdirectory.v1.Progress
-	(*Verdict)(nil),       // 15: syncdirectory.v1.Verdict
+	(*Resume)(nil),        // 3: syncdirectory.v1.Resume
+	(*Ack)(nil),           // 4: syncdirectory.v1.Ack
+	(*Compression)(nil),   // 5: syncdirectory.v1.Compression
+	(*Location)(nil),      // 6: syncdirectory.v1.Location
+	(*Policy)(nil),        // 7: syncdirectory.v1.Policy
+	(*Destination)(nil),   // 8: syncdirectory.v1.Destination
+	(*Canon)(nil),         // 9: syncdirectory.v1.Canon
+	(*Seal)(nil),          // 10: syncdirectory.v1.Seal
+	(*Counts)(nil),        // 11: syncdirectory.v1.Counts
+	(*Problem)(nil),       // 12: syncdirectory.v1.Problem
+	(*Done)(nil),          // 13: syncdirectory.v1.Done
+	(*Changes)(nil),       // 14: syncdirectory.v1.Changes
+	(*Known)(nil),         // 15: syncdirectory.v1.Known
+	(*Progress)(nil),      // 16: syncdirectory.v1.Progress
+	(*Verdict)(nil),       // 17: syncdirectory.v1.Verdict
 }
 var file_control_proto_depIdxs = []int32{
 	0,  // 0: syncdirectory.v1.Hello.role:type_name -> syncdirectory.v1.Role
-	5,  // 1: syncdirectory.v1.Hello.policy:type_name -> syncdirectory.v1.Policy
-	6,  // 2: syncdirectory.v1.Hello.destination:type_name -> syncdirectory.v1.Destination
-	4,  // 3: syncdirectory.v1.Hello.location:type_name -> syncdirectory.v1.Location
-	3,  // 4: syncdirectory.v1.Hello.compression:type_name -> syncdirectory.v1.Compression
-	1,  // 5: syncdirectory.v1.Compression.mode:type_name -> syncdirectory.v1.Compression.Mode
-	7,  // 6: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
-	9,  // 7: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
-	12, // 8: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	7,  // 1: syncdirectory.v1.Hello.policy:type_name -> syncdirectory.v1.Policy
+	8,  // 2: syncdirectory.v1.Hello.destination:type_name -> syncdirectory.v1.Destination
+	6,  // 3: syncdirectory.v1.Hello.location:type_name -> syncdirectory.v1.Location
+	5,  // 4: syncdirectory.v1.Hello.compression:type_name -> syncdirectory.v1.Compression
+	3,  // 5: syncdirectory.v1.Hello.resume:type_name -> syncdirectory.v1.Resume
+	1,  // 6: syncdirectory.v1.Compression.mode:type_name -> syncdirectory.v1.Compression.Mode
+	9,  // 7: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
+	11, // 8: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
+	14, // 9: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -1312,14 +1418,14 @@ func file_control_proto_init() {
 	if File_control_proto != nil {
 		return
 	}
-	file_control_proto_msgTypes[3].OneofWrappers = []any{}
+	file_control_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

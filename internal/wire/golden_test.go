@@ -439,6 +439,9 @@ var controls = []struct {
 		"\x12\x20" + raw(d1) + "\x1a\x00\x20\x01"},
 	{wire.TypeVerdict, &wire.Verdict{Code: 24, Digest: d2[:]}, "\x08\x18\x12\x20" + raw(d2)},
 	{wire.TypeProgress, &wire.Progress{}, ""},
+	{wire.TypeHello, &wire.Hello{Version: 1, VersionMin: 1, Role: wire.Role_SENDER, Session: []byte("0123456789abcdef"), Resume: &wire.Resume{Received: 300}},
+		"\x08\x01\x10\x01\x18\x01\x2a\x100123456789abcdef\x8a\x01\x03\x08\xac\x02"},
+	{wire.TypeAck, &wire.Ack{Received: 300}, "\x08\xac\x02"},
 }
 
 func TestControl(t *testing.T) {

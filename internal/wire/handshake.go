@@ -3,6 +3,8 @@ package wire
 import (
 	"errors"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/sync-directory/sync-directory/internal/fault"
 )
 
@@ -46,6 +48,14 @@ func Welcome(c Conn, answer func(peer *Hello) (*Hello, error)) (*Hello, error) {
 	}
 	admit(c)
 	return peer, nil
+}
+
+// Resuming returns m as it goes over another connection of the same session, on which
+// so many messages were received.
+func (m *Hello) Resuming(received uint64) *Hello {
+	again := proto.CloneOf(m)
+	again.Resume = &Resume{Received: received}
+	return again
 }
 
 // admit lets long messages come.

@@ -3,7 +3,9 @@ package wire_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,7 +183,7 @@ func TestCloseCodes(t *testing.T) {
 	for code, want := range map[wire.CloseCode]fault.Code{
 		wire.CloseNormal: fault.Lost, wire.CloseAway: fault.Lost, wire.CloseInternal: fault.Lost,
 		wire.CloseProtocol: fault.Protocol, wire.CloseTooBig: fault.Protocol,
-		4000: fault.Lost, 4001: fault.Usage, 4012: fault.Protocol, 4023: fault.Partial, 4101: fault.Lost, 1006: fault.Lost,
+		4000: fault.Lost, 4001: fault.Usage, 4012: fault.Protocol, 4023: fault.Partial, 4102: fault.Lost, 1006: fault.Lost,
 	} {
 		if got := fault.Of(wire.Fault(&wire.CloseError{Code: code}), 99); got != want {
 			t.Errorf("close code %d is fault %d, want %d", code, got, want)
@@ -189,6 +191,9 @@ func TestCloseCodes(t *testing.T) {
 	}
 	if err := wire.Fault(&wire.CloseError{Code: 4100}); !errors.Is(err, wire.ErrBusy) {
 		t.Errorf("4100 is %v", err)
+	}
+	if err := wire.Fault(&wire.CloseError{Code: 4101}); !errors.Is(err, wire.ErrGone) {
+		t.Errorf("4101 is %v", err)
 	}
 	if wire.Fault(nil) != nil {
 		t.Error("no error is one")
@@ -198,5 +203,36 @@ func TestCloseCodes(t *testing.T) {
 	}
 	if err := (&wire.CloseError{Code: 4012, Reason: "\x1b[31m"}).Error(); strings.Contains(err, "\x1b") {
 		t.Errorf("%q", err)
+	}
+}
+
+// TestBreaks tells what ends a connection from what ends a session.
+func TestBreaks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"nothing", nil, false},
+		{"a reset", syscall.ECONNRESET, true},
+		{"the end of the stream", io.ErrUnexpectedEOF, true},
+		{"a proxy that stops", &wire.CloseError{Code: wire.CloseAway}, true},
+		{"a proxy without anybody behind it", &wire.CloseError{Code: wire.CloseInternal}, true},
+		{"a close without a code", &wire.CloseError{Code: 1005}, true},
+		{"a proxy that restarts", &wire.CloseError{Code: 1012}, true},
+		{"the verdict", &wire.CloseError{Code: wire.CloseNormal}, false},
+		{"a fault", &wire.CloseError{Code: 4011}, false},
+		{"busy", &wire.CloseError{Code: 4100}, false},
+		{"a session that is over", &wire.CloseError{Code: 4101}, false},
+		{"rules that we broke", &wire.CloseError{Code: wire.CloseProtocol}, false},
+		{"a message that was too long", &wire.CloseError{Code: wire.CloseTooBig}, false},
+		{"rules of WebSocket that the peer broke", fmt.Errorf("frame: %w", wire.ErrFraming), false},
+		{"rules of ours that the peer broke", wire.Errorf("bad"), false},
+		{"our own end", wire.ErrClosed, false},
+		{"what has a code", fault.New(fault.Timeout, "too long"), false},
+	} {
+		if got := wire.Breaks(c.err); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
 	}
 }

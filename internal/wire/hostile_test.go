@@ -309,7 +309,7 @@ func TestControlRefuses(t *testing.T) {
 	}
 	for typ := range 256 {
 		switch typ := wire.Type(typ); typ {
-		case wire.TypeHello, wire.TypeSeal, wire.TypeProblem, wire.TypeDone, wire.TypeVerdict, wire.TypeProgress, wire.TypeKnown:
+		case wire.TypeHello, wire.TypeSeal, wire.TypeProblem, wire.TypeDone, wire.TypeVerdict, wire.TypeProgress, wire.TypeKnown, wire.TypeAck:
 		default:
 			_, err := wire.Decode(typ, nil)
 			refused(t, fmt.Sprintf("type %d", typ), err)

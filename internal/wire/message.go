@@ -8,7 +8,7 @@ import (
 type Type byte
 
 // The types of messages. Numbers are never used again for anything else;
-// 23 to 31 are kept for what doc.go names.
+// 24 to 31 are kept for what doc.go names.
 const (
 	TypeHello    Type = 1  // control, both ways
 	TypeSeal     Type = 3  // control, sender → receiver
@@ -31,6 +31,7 @@ const (
 	TypeProve     Type = 20 // receiver → sender
 	TypeProof     Type = 21 // sender → receiver
 	TypeKnown     Type = 22 // control, receiver → sender
+	TypeAck       Type = 23 // control, both ways
 )
 
 const (

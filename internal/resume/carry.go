@@ -1,0 +1,182 @@
+package resume
+
+import (
+	"context"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// keep acknowledges what comes and sees to another connection when one is lost,
+// until the session ends.
+func (c *Conn) keep() {
+	defer close(c.kept)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-c.wake:
+		case <-timer.C:
+		}
+		left, waits := c.waits()
+		switch {
+		case !waits:
+			c.acknowledge()
+		case left <= 0:
+			c.mu.Lock()
+			c.endLocked(c.notRegained(c.patience))
+			c.mu.Unlock()
+		case c.o.Redial != nil:
+			c.redial(left)
+		default:
+			timer.Reset(left)
+		}
+	}
+}
+
+// forever is longer than any session.
+const forever = time.Duration(1 << 62)
+
+// waits reports whether there is no connection, and for how long the session still
+// waits for one.
+func (c *Conn) waits() (left time.Duration, waits bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.carrier != nil || c.err != nil {
+		return 0, false
+	}
+	if c.patience <= 0 {
+		return forever, true
+	}
+	return c.patience - time.Since(c.lost), true
+}
+
+// acknowledge tells the peer what was received, if it is due.
+func (c *Conn) acknowledge() {
+	c.mu.Lock()
+	conn, received := c.carrier, c.received
+	if conn == nil || c.untold < ackAfter {
+		c.mu.Unlock()
+		return
+	}
+	c.untold = 0
+	c.mu.Unlock()
+	_ = c.failed(conn, conn.Write(wire.Encode(&wire.Ack{Received: received}))) // the session finds out
+}
+
+// redial goes on over a connection that Redial makes.
+func (c *Conn) redial(within time.Duration) {
+	h, err := c.Detach()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, within)
+	defer cancel()
+	conn, peer, err := c.o.Redial(ctx, h.Received, c.cause)
+	switch {
+	case err == nil:
+		h.attach(conn, peer)
+	case ctx.Err() != nil && c.ctx.Err() == nil:
+		c.End(c.notRegained(within))
+	default:
+		c.End(err)
+	}
+}
+
+// Handover is a session on its way from one connection to another.
+type Handover struct {
+	// Received is how many messages were received so far; before the session is
+	// handed over no more come.
+	Received uint64
+
+	c    *Conn
+	turn uint64
+}
+
+// Detach takes the session off its connection, if it has one still. It makes void
+// what earlier calls returned.
+func (c *Conn) Detach() (Handover, error) {
+	c.mu.Lock()
+	if c.err == nil && c.carrier != nil {
+		c.lose(errDisplaced)
+	}
+	before := c.before
+	c.mu.Unlock()
+	if before != nil {
+		_ = before.Close(wire.CloseAway, "displaced") // it is lost anyway
+	}
+	c.reading.Lock() // what was read there is counted
+	defer c.reading.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.before == before && before != nil {
+		sent, got := before.Counters()
+		c.sent, c.got = c.sent+sent, c.got+got
+		c.before = nil
+	}
+	c.turn++
+	return Handover{c.received, c, c.turn}, c.err
+}
+
+// Attach goes on over conn, on which the Hellos are through that have told the peer
+// what was received here, and that it has received so many. It returns when conn is
+// not needed any more; where the session is over, or has been taken to another
+// connection meanwhile, that is at once, and conn is closed.
+func (h Handover) Attach(conn wire.Conn, peer uint64) {
+	h.attach(conn, peer)
+	c := h.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.err == nil && c.carrier == conn {
+		c.changed.Wait()
+	}
+}
+
+func (h Handover) attach(conn wire.Conn, peer uint64) {
+	c := h.c
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.mu.Lock()
+	valid := c.err == nil && c.turn == h.turn
+	if valid {
+		if err := c.forget(peer); err != nil {
+			c.endLocked(err)
+			valid = false
+		}
+	}
+	if !valid {
+		c.mu.Unlock()
+		_ = conn.Close(wire.CloseAway, "not needed") // nothing to lose
+		return
+	}
+	c.carrier = conn
+	c.untold = 0
+	c.changed.Broadcast()
+	next := c.first
+	c.o.Log.Warn("connected again", "after", time.Since(c.lost).Round(time.Millisecond).String(), "messages to be sent once more", len(c.unsure))
+	c.mu.Unlock()
+	for {
+		b, n := c.again(conn, next)
+		if b == nil || c.failed(conn, conn.Write(b)) != nil {
+			return
+		}
+		next = n
+	}
+}
+
+// again returns the message after the first next ones, or after those that the peer
+// has, to be sent once more on conn, and how many there are with it.
+func (c *Conn) again(conn wire.Conn, next uint64) (*wire.Buffer, uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next = max(next, c.first)
+	i := next - c.first
+	if c.err != nil || c.carrier != conn || i == uint64(len(c.unsure)) {
+		return nil, next
+	}
+	b := c.unsure[i]
+	b.Hold()
+	return b, next + 1
+}

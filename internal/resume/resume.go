@@ -1,0 +1,319 @@
+// Package resume makes a session outlive the connections that carry it: a Conn is
+// a wire.Conn over one connection after the other.
+//
+// Its law: every message arrives once and in order, or the session ends with an
+// error. Messages are counted on both sides. What was written is kept until the
+// peer acknowledges it, and what it says it has not got when the session goes on
+// over another connection is sent once more. Sessions notice nothing of it but that
+// some calls take longer.
+package resume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/report"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// ackAfter is how much comes before it is acknowledged, in bytes of memory that the
+// peer keeps for it: every message with much content, every 256th that is short.
+const ackAfter = 1 << 20
+
+// Redial makes another connection after one was lost, for a cause. It returns it when
+// the Hellos are through on it, which have told the peer how many messages were
+// received here, and how many the peer received. Its error ends the session. It
+// returns when ctx ends.
+type Redial func(ctx context.Context, received uint64, cause error) (conn wire.Conn, peer uint64, err error)
+
+// Options say how a session goes on when its connection is lost.
+type Options struct {
+	// Redial is nil at the side that is dialled, where Detach and Attach are called.
+	Redial Redial
+	// Window is how many bytes of memory messages take that are kept before Write
+	// waits for them to be acknowledged, some times ackAfter; 0 never waits. Only a side whose peer bounds what it is
+	// sent by itself must never wait, and the side that takes messages in without
+	// waiting for Write may: acknowledgements come with them.
+	Window int
+	// Patience is how long the session waits for another connection; 0 for ever.
+	Patience time.Duration
+	// Log is told when a connection is lost and another one found.
+	Log *slog.Logger
+}
+
+// Conn carries one session.
+type Conn struct {
+	o      Options
+	ctx    context.Context // ends with the session
+	cancel context.CancelFunc
+	wake   chan struct{} // something for keep to do
+	kept   chan struct{} // closed when keep has returned
+
+	writing sync.Mutex // held while a message gets its number and is sent
+	reading sync.Mutex // held while a message is read and counted
+
+	mu       sync.Mutex // guards the rest
+	changed  sync.Cond
+	carrier  wire.Conn     // nil while there is none
+	before   wire.Conn     // the one that was lost, until it is closed
+	lost     time.Time     // when
+	cause    error         // why
+	turn     uint64        // how often the session was taken off a connection
+	patience time.Duration // from o on
+	err      error         // why the session has ended
+	unsure   []*wire.Buffer
+	first    uint64 // how many messages were sent before those
+	size     int    // of unsure, in bytes of memory
+	received uint64
+	untold   int // of received, what the peer has not been told of, as in size
+
+	sent, got int64 // by connections that are lost
+}
+
+var (
+	_ wire.Conn    = (*Conn)(nil)
+	_ wire.Patient = (*Conn)(nil)
+)
+
+// New returns a Conn whose session begins on conn, after the Hellos.
+func New(conn wire.Conn, o Options) *Conn {
+	c := &Conn{o: o, patience: o.Patience, carrier: conn, wake: make(chan struct{}, 1), kept: make(chan struct{})}
+	c.changed.L = &c.mu
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	go c.keep()
+	return c
+}
+
+// Write sends b, now or when there is a connection again.
+func (c *Conn) Write(b *wire.Buffer) error {
+	b = b.Fitted()
+	n := wire.Footprint(len(b.Bytes()))
+	c.awaitRoom(n)
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.mu.Lock()
+	if c.err != nil {
+		defer c.mu.Unlock()
+		b.Free()
+		return c.err
+	}
+	c.unsure = append(c.unsure, b)
+	c.size += n
+	conn := c.carrier
+	if conn != nil {
+		b.Hold()
+	}
+	c.mu.Unlock()
+	if conn == nil {
+		return nil
+	}
+	return c.failed(conn, conn.Write(b))
+}
+
+// awaitRoom waits until the window has room for a message, or the session has ended.
+// Several writers may find the same room: then it is a few messages more.
+func (c *Conn) awaitRoom(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.err == nil && c.o.Window > 0 && c.size > 0 && c.size+n > c.o.Window {
+		c.changed.Wait()
+	}
+}
+
+// Read returns the next message.
+func (c *Conn) Read() (*wire.Buffer, error) {
+	for {
+		conn, err := c.current()
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.readFrom(conn)
+		if b != nil {
+			return b, nil
+		}
+		if err := c.failed(conn, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// current returns the connection, and waits for one.
+func (c *Conn) current() (wire.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.err == nil && c.carrier == nil {
+		c.changed.Wait()
+	}
+	return c.carrier, c.err
+}
+
+// readFrom returns the next message from conn and counts it, or neither it nor an
+// error where that was for this package.
+func (c *Conn) readFrom(conn wire.Conn) (*wire.Buffer, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	b, err := conn.Read()
+	if err != nil {
+		return nil, err
+	}
+	if t, err := wire.TypeOf(b.Bytes()); err == nil && t == wire.TypeAck {
+		defer b.Free()
+		return nil, c.acknowledged(b.Bytes())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.received++
+	if c.untold += wire.Footprint(len(b.Bytes())); c.untold >= ackAfter {
+		c.poke()
+	}
+	return b, nil
+}
+
+// acknowledged takes an Ack in.
+func (c *Conn) acknowledged(message []byte) error {
+	t, body, err := wire.Split(message)
+	if err != nil {
+		return err
+	}
+	m, err := wire.Decode(t, body)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forget(m.(*wire.Ack).Received)
+}
+
+// forget frees what the peer has received. mu must be held.
+func (c *Conn) forget(received uint64) error {
+	n := received - c.first
+	if received < c.first || n > uint64(len(c.unsure)) {
+		return wire.Errorf("%d messages are acknowledged, of %d", received, c.first+uint64(len(c.unsure)))
+	}
+	for i := range c.unsure[:n] {
+		c.size -= wire.Footprint(len(c.unsure[i].Bytes()))
+		c.unsure[i].Free()
+		c.unsure[i] = nil
+	}
+	c.unsure, c.first = c.unsure[n:], received
+	c.changed.Broadcast()
+	return nil
+}
+
+// failed takes in that a call of conn ended with err, nil included, and returns why
+// the session has ended, if it has.
+func (c *Conn) failed(conn wire.Conn, err error) error {
+	if err == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil || conn != c.carrier: // it is known
+	case wire.Breaks(err):
+		c.lose(err)
+		next := "waiting for the other side to connect again"
+		if c.o.Redial != nil {
+			next = "connecting again"
+		}
+		c.o.Log.Warn("connection lost; "+next, "cause", report.Clip(err.Error(), 200))
+	default:
+		c.endLocked(err)
+	}
+	return c.err
+}
+
+// lose takes in that the connection is lost. mu must be held.
+func (c *Conn) lose(cause error) {
+	c.before, c.carrier = c.carrier, nil
+	c.lost, c.cause = time.Now(), cause
+	c.changed.Broadcast()
+	c.poke()
+}
+
+func (c *Conn) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// End ends the session with an error that all calls return from now on.
+func (c *Conn) End(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(err)
+}
+
+func (c *Conn) endLocked(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+	c.changed.Broadcast()
+	c.cancel()
+}
+
+// Close ends the session and tells the peer, if there is a connection.
+func (c *Conn) Close(code wire.CloseCode, reason string) error {
+	c.mu.Lock()
+	c.endLocked(wire.ErrClosed)
+	carrier, before := c.carrier, c.before
+	c.mu.Unlock()
+	var err error
+	if before != nil {
+		err = before.Close(wire.CloseAway, "")
+	}
+	if carrier != nil {
+		err = carrier.Close(code, reason)
+	}
+	<-c.kept
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.forget(c.first + uint64(len(c.unsure))) // all of them: no mistake
+	return err
+}
+
+// Counters returns the bytes of messages over all connections, sent twice or not.
+func (c *Conn) Counters() (sent, received int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent, received = c.sent, c.got
+	for _, conn := range []wire.Conn{c.before, c.carrier} {
+		if conn != nil {
+			s, r := conn.Counters()
+			sent, received = sent+s, received+r
+		}
+	}
+	return sent, received
+}
+
+// SetPatience changes how long the session waits for another connection, from when
+// one was lost.
+func (c *Conn) SetPatience(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.patience = d
+	c.poke()
+}
+
+// Lost returns for how long there has been no connection, 0 while there is one.
+func (c *Conn) Lost() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.carrier != nil || c.err != nil {
+		return 0
+	}
+	return time.Since(c.lost)
+}
+
+// errDisplaced is why a connection is lost that the peer has given up.
+var errDisplaced = errors.New("another connection took its place")
+
+// notRegained says why a session could not go on.
+func (c *Conn) notRegained(within time.Duration) error {
+	return fmt.Errorf("%w, and not regained within %v", c.cause, within)
+}

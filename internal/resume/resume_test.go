@@ -1,0 +1,406 @@
+package resume_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sync-directory/sync-directory/internal/resume"
+	"github.com/sync-directory/sync-directory/internal/transport"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// net is a network between a dialer and a listener whose connections break after
+// some messages, of which the last few are lost.
+type net struct {
+	t       *testing.T
+	rand    *rand.Rand
+	mu      sync.Mutex // guards rand
+	between int        // messages, about, until a connection breaks; 0 for never
+	far     *resume.Conn
+	calls   sync.WaitGroup // of Attach
+	broken  int            // how often
+}
+
+// errCut is how a connection breaks.
+var errCut = errors.New("cut")
+
+// fragile is an end of a connection that breaks.
+type fragile struct {
+	wire.Conn
+	left *int // messages that both ends still send
+	mu   *sync.Mutex
+	both []wire.Conn
+}
+
+func (f *fragile) Write(b *wire.Buffer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if *f.left--; *f.left < 0 {
+		b.Free()
+		f.cut()
+		return errCut
+	}
+	// As a socket does it: what is handed on is another buffer, and this one is
+	// spoilt and given back.
+	c := wire.NewBuffer(len(b.Bytes()))
+	c.Append(b.Bytes()...)
+	if t, err := wire.TypeOf(b.Bytes()); err != nil || t == 0 {
+		return fmt.Errorf("a message of type %d, %w", t, err)
+	}
+	b.Free()
+	return f.Conn.Write(c)
+}
+
+func (f *fragile) Read() (*wire.Buffer, error) {
+	b, err := f.Conn.Read()
+	if c := (*wire.CloseError)(nil); errors.As(err, &c) && c.Reason == errCut.Error() || errors.Is(err, wire.ErrClosed) {
+		return nil, errCut
+	}
+	return b, err
+}
+
+// cut breaks both ends; what is under way is lost.
+func (f *fragile) cut() {
+	for _, c := range f.both {
+		_ = c.Close(wire.CloseAway, errCut.Error())
+	}
+}
+
+// connect returns the ends of another connection.
+func (n *net) connect() (near, far wire.Conn) {
+	a, b := transport.Pipe(1 << 10)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	left := 1 << 30
+	if n.between > 0 {
+		left = n.rand.IntN(2 * n.between)
+	}
+	mu := new(sync.Mutex)
+	return &fragile{a, &left, mu, []wire.Conn{a, b}}, &fragile{b, &left, mu, []wire.Conn{a, b}}
+}
+
+// redial takes the part of the dialer and of the listener's host.
+func (n *net) redial(ctx context.Context, received uint64, cause error) (wire.Conn, uint64, error) {
+	n.mu.Lock()
+	n.broken++
+	n.mu.Unlock()
+	near, far := n.connect()
+	h, err := n.far.Detach()
+	if err != nil {
+		return nil, 0, wire.ErrGone
+	}
+	n.calls.Go(func() { h.Attach(far, received) })
+	return near, h.Received, nil
+}
+
+// session begins one between two ends.
+func (n *net) session(o resume.Options) (near, far *resume.Conn) {
+	a, b := n.connect()
+	o.Log = slog.New(slog.DiscardHandler)
+	n.far = resume.New(b, o)
+	o.Redial = n.redial
+	near = resume.New(a, o)
+	n.t.Cleanup(func() {
+		wire.CloseWith(near, nil)
+		wire.CloseWith(n.far, nil)
+		n.calls.Wait()
+	})
+	return near, n.far
+}
+
+// message returns the i-th message, of some length.
+func message(i, length int) *wire.Buffer {
+	b := wire.NewBuffer(10 + length)
+	b.Append(byte(wire.TypePack), 0)
+	binary.LittleEndian.PutUint64(b.Extend(8), uint64(i))
+	p := b.Extend(length)
+	for j := range p {
+		p[j] = byte(i + j)
+	}
+	return b
+}
+
+// check holds a message to what the i-th one is.
+func check(t *testing.T, b *wire.Buffer, i int) {
+	t.Helper()
+	defer b.Free()
+	m := b.Bytes()
+	if got := binary.LittleEndian.Uint64(m[2:10]); got != uint64(i) {
+		t.Errorf("message %d comes in place of %d", got, i)
+	}
+	for j, x := range m[10:] {
+		if x != byte(i+j) {
+			t.Fatalf("message %d differs at %d", i, j)
+		}
+	}
+}
+
+// TestBreaking has both sides send while connections break all the time: every
+// message arrives once, in order.
+func TestBreaking(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	for _, between := range []int{2, 7, 100} {
+		t.Run(fmt.Sprint(between), func(t *testing.T) {
+			n := &net{t: t, rand: rand.New(rand.NewPCG(seed, 0)), between: between}
+			near, far := n.session(resume.Options{Window: 4 << 20})
+			const messages = 2000
+			var wg, ends sync.WaitGroup
+			defer ends.Wait()
+			defer wire.CloseWith(near, nil)
+			defer wire.CloseWith(far, nil)
+			for k, c := range []wire.Conn{near, far} {
+				r := rand.New(rand.NewPCG(seed, uint64(k+1)))
+				wg.Go(func() {
+					for i := range messages {
+						if err := c.Write(message(i, r.IntN(1<<r.IntN(18)))); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+				wg.Go(func() {
+					for i := range messages {
+						b, err := c.Read()
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						check(t, b, i)
+					}
+					ends.Go(func() { // a session reads to its end, and acknowledgements with it
+						if b, err := c.Read(); err == nil {
+							t.Errorf("%d bytes more", len(b.Bytes()))
+						}
+					})
+				})
+			}
+			wg.Wait()
+			if n.broken == 0 {
+				t.Error("nothing broke")
+			}
+			t.Logf("broken %d times", n.broken)
+		})
+	}
+}
+
+// TestWindow lets a writer go no further ahead than the window, over a break too,
+// and lets it go on when what it has written is taken.
+func TestWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &net{t: t}
+		near, far := n.session(resume.Options{Window: 4 << 20})
+		written := 0
+		go func() {
+			for written < 20 && near.Write(message(written, 1<<20)) == nil {
+				written++
+			}
+		}()
+		synctest.Wait()
+		if written != 3 { // they have room for what describes them too
+			t.Errorf("%d messages of a megabyte were written", written)
+		}
+		go func() { _, _ = near.Read() }() // acknowledgements, to the end
+		for i := range 20 {
+			if i == 7 {
+				if _, err := near.Detach(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := far.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, b, i)
+			synctest.Wait()
+		}
+		if written != 20 {
+			t.Errorf("%d were written in the end", written)
+		}
+	})
+}
+
+// TestPatience ends a session to which nobody comes back.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(1)
+		c := resume.New(a, resume.Options{Patience: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		defer wire.CloseWith(c, nil)
+		_ = b.Close(wire.CloseAway, "")
+		start := time.Now()
+		_, err := c.Read()
+		if took := time.Since(start); err == nil || took != time.Minute {
+			t.Errorf("%v after %v", err, took)
+		}
+		if err := c.Write(message(0, 1)); err == nil {
+			t.Error("a write after the end")
+		}
+		if c.Lost() != 0 {
+			t.Error("what has ended still waits")
+		}
+	})
+}
+
+// TestLessPatience shortens the time while it runs.
+func TestLessPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(1)
+		c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+		defer wire.CloseWith(c, nil)
+		_ = b.Close(wire.CloseAway, "")
+		start := time.Now()
+		time.AfterFunc(time.Second, func() { c.SetPatience(10 * time.Second) })
+		if _, err := c.Read(); err == nil || time.Since(start) != 10*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestRedialFails ends the session with what it fails with.
+func TestRedialFails(t *testing.T) {
+	a, b := transport.Pipe(1)
+	why := errors.New("nobody there")
+	c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler), Redial: func(context.Context, uint64, error) (wire.Conn, uint64, error) { return nil, 0, why }})
+	defer wire.CloseWith(c, nil)
+	_ = b.Close(wire.CloseAway, "")
+	if _, err := c.Read(); !errors.Is(err, why) {
+		t.Error(err)
+	}
+}
+
+// TestCloseWhileLost does not wait for a connection.
+func TestCloseWhileLost(t *testing.T) {
+	a, b := transport.Pipe(1)
+	c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler), Redial: func(ctx context.Context, _ uint64, _ error) (wire.Conn, uint64, error) {
+		<-ctx.Done()
+		return nil, 0, context.Cause(ctx)
+	}})
+	_ = b.Close(wire.CloseAway, "")
+	ended := make(chan error)
+	go func() {
+		_, err := c.Read()
+		ended <- err
+	}()
+	if err := c.Write(message(0, 1)); err != nil {
+		t.Error(err)
+	}
+	wire.CloseWith(c, nil)
+	if err := <-ended; !errors.Is(err, wire.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// TestPeerEnds passes on what ends the session.
+func TestPeerEnds(t *testing.T) {
+	a, b := transport.Pipe(1)
+	c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+	defer wire.CloseWith(c, nil)
+	_ = b.Close(4011, "disk full")
+	_, err := c.Read()
+	if e := (*wire.CloseError)(nil); !errors.As(err, &e) || e.Code != 4011 {
+		t.Error(err)
+	}
+	if again := c.Write(message(0, 1)); !errors.Is(again, err) {
+		t.Errorf("%v, then %v", err, again)
+	}
+}
+
+// TestHostileAck acknowledges what was never sent, or too little.
+func TestHostileAck(t *testing.T) {
+	for _, received := range []uint64{2, 1 << 63} {
+		a, b := transport.Pipe(9)
+		c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+		if err := c.Write(message(0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Write(wire.Encode(&wire.Ack{Received: received})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(); !errors.Is(err, wire.ErrProtocol) {
+			t.Errorf("%d: %v", received, err)
+		}
+		wire.CloseWith(c, nil)
+		wire.CloseWith(b, nil)
+	}
+}
+
+// TestHostileResume says it has received what was never sent, or less than what it
+// has acknowledged.
+func TestHostileResume(t *testing.T) {
+	for _, received := range []uint64{0, 2} {
+		a, b := transport.Pipe(9)
+		c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+		if err := c.Write(message(0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []*wire.Buffer{wire.Encode(&wire.Ack{Received: 1}), message(0, 1)} {
+			if err := b.Write(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m, err := c.Read(); err != nil {
+			t.Fatal(err)
+		} else {
+			m.Free()
+		}
+		h, err := c.Detach()
+		if h.Received != 1 || err != nil {
+			t.Fatal(h.Received, err)
+		}
+		other, far := transport.Pipe(9)
+		h.Attach(other, received)
+		if _, err := c.Read(); !errors.Is(err, wire.ErrProtocol) {
+			t.Errorf("%d: %v", received, err)
+		}
+		if _, err := far.Read(); err == nil || errors.Is(err, io.EOF) {
+			t.Error("the other connection stays open")
+		}
+		wire.CloseWith(c, nil)
+	}
+}
+
+// TestLateHandover attaches a connection after another one has taken the session.
+func TestLateHandover(t *testing.T) {
+	a, _ := transport.Pipe(9)
+	c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+	defer wire.CloseWith(c, nil)
+	late, err := c.Detach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := c.Detach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, far := transport.Pipe(9)
+	var attached sync.WaitGroup
+	attached.Go(func() { now.Attach(b, 0) })
+	defer attached.Wait()
+	defer wire.CloseWith(c, nil)
+	x, y := transport.Pipe(9)
+	late.Attach(x, 0)
+	if _, err := y.Read(); !wire.Breaks(err) {
+		t.Errorf("the late one ends with %v", err)
+	}
+	if err := far.Write(message(3, 3)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, m, 3)
+}
