@@ -39,9 +39,9 @@ type ListenOptions struct {
 // if nobody else comes: a laptop may have been closed for a while.
 const resumeWithin = 10 * time.Minute
 
-// unsure is how many bytes of content a sender keeps that may have to be sent once
-// more: what is under way on a link of 1 Gbit/s with a round trip of 100 ms, and some.
-const unsure = 16 << 20
+// unsure is how much memory a sender takes for content that may have to be sent once
+// more: more than is under way on a link of 1 Gbit/s with a round trip of 50 ms.
+const unsure = 8 << 20
 
 // resuming says how the session that begins with l goes on when its connection is
 // lost.
