@@ -31,6 +31,8 @@ type DialOptions struct {
 	// without a single message getting through before the run fails; default 10,
 	// which takes half a minute where nobody answers; negative for none.
 	Retries int
+
+	conn transport.Options // shorter intervals in tests
 }
 
 // dialer carries out a session with whom it dials.
@@ -136,7 +138,7 @@ func (d *dialer) redial(l link) resume.Redial {
 
 // again connects once, and opens the connection for the session that began with l.
 func (d *dialer) again(ctx context.Context, l link, received uint64) (wire.Conn, uint64, error) {
-	conn, err := transport.Dial(ctx, d.url, transport.DialOptions{Within: d.o.ConnectTimeout})
+	conn, err := transport.Dial(ctx, d.url, transport.DialOptions{Within: d.o.ConnectTimeout, Conn: d.o.conn})
 	if err != nil {
 		if final := refused(d.url, err); final != nil {
 			return nil, 0, final
@@ -179,7 +181,7 @@ func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.C
 	defer cancel()
 	pause := newPause(time.Second)
 	for {
-		conn, err := transport.Dial(within, url, transport.DialOptions{Within: o.ConnectTimeout})
+		conn, err := transport.Dial(within, url, transport.DialOptions{Within: o.ConnectTimeout, Conn: o.conn})
 		if err == nil {
 			return conn, nil
 		}

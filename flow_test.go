@@ -39,6 +39,25 @@ func (p *pace) before(c dirfs.Call) error {
 	return nil
 }
 
+// injected opens a receiver with calls ahead of those on its disk.
+func injected(t *testing.T, receiver Receiver, before func(dirfs.Call) error) *taker {
+	t.Helper()
+	path, err := receiver.prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &taker{Receiver: receiver, path: path}
+	r.Options = r.withDefaults(2)
+	if r.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	r.root = dirfs.Inject(r.root, before)
+	if err := r.enter(path); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // mirrorInjected mirrors over a real socket, with calls ahead of those on
 // either disk.
 func mirrorInjected(t *testing.T, from, to string, source, destination func(dirfs.Call) error) (sent, received error) {
@@ -51,19 +70,7 @@ func mirrorInjected(t *testing.T, from, to string, source, destination func(dirf
 	}
 	defer s.close()
 	s.root = dirfs.Inject(s.root, source)
-	path, err := (&Receiver{Dir: to}).prepare()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &taker{Receiver: Receiver{Dir: to, NoFsync: true}, path: path}
-	r.Options = r.withDefaults(2)
-	if r.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	r.root = dirfs.Inject(r.root, destination)
-	if err := r.enter(path); err != nil {
-		t.Fatal(err)
-	}
+	r := injected(t, Receiver{Dir: to, NoFsync: true}, destination)
 	urls, done := make(chan string, 1), make(chan error, 1)
 	go func() {
 		result, err := listen(ctx, r, ListenOptions{OnListening: func(a net.Addr) { urls <- "ws://" + a.String() }})

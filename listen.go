@@ -33,6 +33,8 @@ type ListenOptions struct {
 	OnListening func(net.Addr)
 	// OnSession is called with the outcome of every session; nil for none.
 	OnSession func(Result, error)
+
+	conn transport.Options // shorter intervals in tests
 }
 
 // resumeWithin is how long a listener whose peer is lost waits for it to come back,
@@ -77,7 +79,7 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	if o.OnListening != nil {
 		o.OnListening(listeners[0].Addr())
 	}
-	err = transport.Serve(serving, listeners, transport.ServeOptions{Hosts: o.AllowHosts, Log: log}, h.connection)
+	err = transport.Serve(serving, listeners, transport.ServeOptions{Hosts: o.AllowHosts, Log: log, Conn: o.conn}, h.connection)
 	switch {
 	case h.over:
 		return h.last.result, h.last.err
@@ -108,6 +110,8 @@ type live struct {
 	id   []byte // what the dialer's Hello said
 	mine *wire.Hello
 	conn *resume.Conn
+
+	yields bool // it ends, for another one
 }
 
 // errTaken is told to whom comes while another one has the session.
@@ -120,35 +124,41 @@ const settling = time.Second
 // claim takes the session for a connection. One whose peer is lost, and does not come
 // back in that time, yields to it.
 func (h *host) claim() error {
-	select {
-	case h.slot <- struct{}{}:
-		return nil
-	case <-time.After(settling):
-	case <-h.ctx.Done():
-	}
-	if h.yields() {
+	tick := time.NewTicker(settling / 20)
+	defer tick.Stop()
+	for start := time.Now(); ; {
 		select {
 		case h.slot <- struct{}{}:
 			return nil
-		case <-time.After(helloWithin / 2):
 		case <-h.ctx.Done():
+			return errTaken
+		case <-tick.C:
+		}
+		waited := time.Since(start)
+		switch lost := h.yields(); {
+		case lost && waited < helloWithin/2, waited < settling:
+		case h.o.KeepRunning:
+			return wire.ErrBusy
+		default:
+			return errTaken
 		}
 	}
-	if h.o.KeepRunning {
-		return wire.ErrBusy
-	}
-	return errTaken
 }
 
-// yields ends a session whose peer is lost, and reports whether there is one.
+// yields reports whether the peer of the session that goes on is lost, and ends
+// the session if it has been so for long.
 func (h *host) yields() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.live == nil || h.live.conn.Lost() < settling {
+	if h.live == nil {
 		return false
 	}
-	h.live.conn.End(fault.New(fault.Lost, "connection lost; the other side did not come back before another one came"))
-	return true
+	lost := h.live.conn.Lost()
+	if lost > settling {
+		h.live.yields = true
+		h.live.conn.End(fault.New(fault.Lost, "connection lost, and the other side did not come back before another one came"))
+	}
+	return lost > 0 || h.live.yields
 }
 
 // resume finds the session that the peer goes on with, and takes it off its

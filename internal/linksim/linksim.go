@@ -18,6 +18,7 @@ type Link struct {
 	Delay time.Duration // one way
 	Rate  float64       // bytes a second in each direction; 0 for any
 	Cut   int64         // bytes after which a connection is reset; 0 for never
+	Idle  time.Duration // after which a connection on which nothing passes is ended, as proxies do; 0 for never
 }
 
 // Proxy is a link that is up.
@@ -30,10 +31,17 @@ type Proxy struct {
 	turns    atomic.Int64
 	last     atomic.Int32 // direction in which something arrived last
 
-	mu     sync.Mutex // guards the rest
-	conns  map[net.Conn]bool
+	mu     sync.Mutex // guards the rest, and listener
+	conns  map[net.Conn]*path
 	closed bool
 	wg     sync.WaitGroup
+}
+
+// path is a connection through the link.
+type path struct {
+	frozen atomic.Bool  // nothing passes any more, and nobody is told
+	last   atomic.Int64 // when something passed, in nanoseconds of Unix time
+	passed atomic.Int64
 }
 
 // Start listens on a free port of this machine and forwards to the address to.
@@ -42,13 +50,17 @@ func Start(to string, link Link) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{link: link, to: to, listener: l, conns: make(map[net.Conn]bool)}
-	p.wg.Go(p.serve)
+	p := &Proxy{link: link, to: to, listener: l, conns: make(map[net.Conn]*path)}
+	p.wg.Go(func() { p.serve(l) })
 	return p, nil
 }
 
 // Addr returns where to connect.
-func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+func (p *Proxy) Addr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.listener.Addr().String()
+}
 
 // Counts returns the bytes that have arrived, towards the address that is
 // forwarded to and back, and the round trips: how often the direction has
@@ -78,6 +90,39 @@ func (p *Proxy) Reset() {
 	}
 }
 
+// Freeze makes the connections that are open now black holes: nothing passes, and
+// neither end is told. New ones are not affected.
+func (p *Proxy) Freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.frozen.Store(true)
+	}
+}
+
+// Down ends what is open, in an orderly way, and refuses connections until Up.
+func (p *Proxy) Down() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.listener.Close() // nothing to lose
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+// Up takes connections again, where it did before.
+func (p *Proxy) Up() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, err := net.Listen("tcp", p.listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	p.listener = l
+	p.wg.Go(func() { p.serve(l) })
+	return nil
+}
+
 // reset ends a connection as a failing network does.
 func reset(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
@@ -86,9 +131,9 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-func (p *Proxy) serve() {
+func (p *Proxy) serve(l net.Listener) {
 	for {
-		near, err := p.listener.Accept()
+		near, err := l.Accept()
 		if err != nil {
 			return
 		}
@@ -102,25 +147,50 @@ func (p *Proxy) forward(near net.Conn) {
 		reset(near)
 		return
 	}
-	if !p.keep(near, far) {
+	way := new(path)
+	way.last.Store(time.Now().UnixNano())
+	if !p.keep(way, near, far) {
 		return
 	}
 	defer p.drop(near, far)
-	var passed atomic.Int64
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(far, near, &p.up, 1, &passed) })
-	both.Go(func() { p.pump(near, far, &p.down, 2, &passed) })
+	ended := make(chan struct{})
+	if p.link.Idle > 0 {
+		p.wg.Go(func() { p.watch(way, ended, near, far) })
+	}
+	both.Go(func() { p.pump(far, near, &p.up, 1, way) })
+	both.Go(func() { p.pump(near, far, &p.down, 2, way) })
 	both.Wait()
+	close(ended)
 }
 
-func (p *Proxy) keep(conns ...net.Conn) bool {
+// watch ends a path on which nothing passes.
+func (p *Proxy) watch(way *path, ended <-chan struct{}, conns ...net.Conn) {
+	tick := time.NewTicker(p.link.Idle / 10)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		if time.Since(time.Unix(0, way.last.Load())) > p.link.Idle {
+			for _, c := range conns {
+				_ = c.Close() // orderly
+			}
+			return
+		}
+	}
+}
+
+func (p *Proxy) keep(way *path, conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range conns {
 		if p.closed {
 			reset(c)
 		} else {
-			p.conns[c] = true
+			p.conns[c] = way
 		}
 	}
 	return !p.closed
@@ -146,16 +216,20 @@ type packet struct {
 const buffer = 50 * time.Millisecond
 
 // pump carries what comes from src to dst until either ends.
-func (p *Proxy) pump(dst, src net.Conn, count *atomic.Int64, direction int32, passed *atomic.Int64) {
+func (p *Proxy) pump(dst, src net.Conn, count *atomic.Int64, direction int32, way *path) {
 	flying := make(chan packet, 4096)
 	p.wg.Go(func() { p.take(src, flying) })
 	for k := range flying {
 		time.Sleep(time.Until(k.due))
+		if way.frozen.Load() {
+			continue
+		}
+		way.last.Store(time.Now().UnixNano())
 		if p.last.Swap(direction) != direction {
 			p.turns.Add(1)
 		}
 		count.Add(int64(len(k.content)))
-		if p.link.Cut > 0 && passed.Add(int64(len(k.content))) >= p.link.Cut {
+		if p.link.Cut > 0 && way.passed.Add(int64(len(k.content))) >= p.link.Cut {
 			reset(src)
 			reset(dst)
 			break

@@ -1,0 +1,241 @@
+package syncdirectory
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/linksim"
+	"github.com/sync-directory/sync-directory/internal/transport"
+)
+
+// trouble is a session over a link on which something happens.
+type trouble struct {
+	t       *testing.T
+	link    *linksim.Proxy
+	lists   atomic.Int64 // directories read by both sides
+	said    lines
+	retries int
+	stalls  *pace // at the source
+}
+
+// lines are what both sides log.
+type lines struct{ text atomic.Pointer[string] }
+
+func (l *lines) Write(p []byte) (int, error) {
+	for {
+		old := l.text.Load()
+		text := string(p)
+		if old != nil {
+			text = *old + text
+		}
+		if l.text.CompareAndSwap(old, &text) {
+			return len(p), nil
+		}
+	}
+}
+
+func (l *lines) String() string {
+	if p := l.text.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+func (x *trouble) counts(c dirfs.Call) error {
+	if c.Op == "List" {
+		x.lists.Add(1)
+	}
+	return nil
+}
+
+// intervals make a dead connection noticed after a second.
+var intervals = transport.Options{PingAfter: 300 * time.Millisecond, SilenceLimit: time.Second}
+
+// mirror mirrors over a link, while meanwhile does something to it, with the sender
+// dialling or the receiver. It returns what the ends returned.
+func (x *trouble) mirror(from, to string, link linksim.Link, senderDials bool, meanwhile func()) (sent, received error) {
+	x.t.Helper()
+	ctx, cancel := context.WithTimeout(x.t.Context(), time.Minute)
+	defer cancel()
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(&x.said), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, err := (&Sender{Dir: from, Options: Options{Compression: "none", Log: log.With("side", "sender")}}).open()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	defer s.close()
+	s.root = dirfs.Inject(s.root, func(c dirfs.Call) error {
+		if err := x.stalls.before(c); err != nil {
+			return err
+		}
+		return x.counts(c)
+	})
+	r := injected(x.t, Receiver{Dir: to, NoFsync: true, Options: Options{Log: log.With("side", "receiver")}}, x.counts)
+	listener, dialer := endpoint(r), endpoint(s)
+	if !senderDials {
+		listener, dialer = s, r
+	}
+	addresses, done := make(chan string, 1), make(chan error, 1)
+	go func() {
+		_, err := listen(ctx, listener, ListenOptions{OnListening: func(a net.Addr) { addresses <- a.String() }, conn: intervals})
+		done <- err
+	}()
+	if x.link, err = linksim.Start(<-addresses, link); err != nil {
+		x.t.Fatal(err)
+	}
+	defer x.link.Close()
+	over := make(chan struct{})
+	if meanwhile != nil {
+		go func() { defer close(over); meanwhile() }()
+		defer func() { <-over }()
+	}
+	_, dialled := dial(ctx, dialer, "ws://"+x.link.Addr(), DialOptions{Retries: x.retries, conn: intervals})
+	if dialled != nil {
+		cancel() // it would listen on
+	}
+	listened := <-done
+	if cerr := r.close(); cerr != nil {
+		x.t.Error(cerr)
+	}
+	if senderDials {
+		return dialled, listened
+	}
+	return listened, dialled
+}
+
+// passed waits until so many bytes went over the link.
+func (x *trouble) passed(n int64) {
+	for x.t.Context().Err() == nil {
+		if up, down, _ := x.link.Counts(); up+down >= n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestResume has a session go on over another connection, whatever became of the
+// one before: nothing is scanned again, and nothing sent again but what was under way.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	const size, directories = 48 << 20, 20
+	const underWay = 4 << 20 // buffers of the system and of the link, and what is not acknowledged yet
+	for _, c := range []struct {
+		name      string
+		link      linksim.Link
+		meanwhile func(x *trouble)
+		stalls    *pace
+		breaks    int // at least
+	}{
+		{"resets", linksim.Link{Rate: 60 << 20, Cut: 18 << 20}, nil, nil, 2},
+		{"a reset now and then", linksim.Link{Rate: 60 << 20}, func(x *trouble) {
+			for i := range int64(4) {
+				x.passed(10 << 20 * (i + 1))
+				x.link.Reset()
+			}
+		}, nil, 3},
+		{"a black hole", linksim.Link{Rate: 60 << 20}, func(x *trouble) { x.passed(20 << 20); x.link.Freeze() }, nil, 1},
+		{"a proxy that is restarted", linksim.Link{Rate: 60 << 20}, func(x *trouble) {
+			x.passed(20 << 20)
+			x.link.Down()
+			time.Sleep(time.Second)
+			if err := x.link.Up(); err != nil {
+				x.t.Error(err)
+			}
+		}, nil, 1},
+		{"a proxy that ends what is idle", linksim.Link{Rate: 60 << 20, Idle: 200 * time.Millisecond}, nil,
+			&pace{op: "File.ReadAt", at: 30, stall: 700 * time.Millisecond}, 1},
+		{"the very beginning", linksim.Link{Rate: 60 << 20}, func(x *trouble) { x.passed(900); x.link.Reset() }, nil, 0},
+	} {
+		for _, senderDials := range []bool{true, false} {
+			for _, empty := range []bool{true, false} {
+				name := fmt.Sprintf("%s/sender dials %v/empty %v", c.name, senderDials, empty)
+				t.Run(name, func(t *testing.T) {
+					t.Parallel() // they mostly wait
+					dir := t.TempDir()
+					from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+					for i := range directories {
+						grow(t, from, fmt.Sprintf("d%d/f=%s", i, strings.Repeat("small", 1000)))
+					}
+					write(t, filepath.Join(from, "large"), size)
+					grow(t, to)
+					if !empty {
+						grow(t, to, "extra/x=x", "d1/f=old")
+					}
+					x := &trouble{t: t, stalls: c.stalls}
+					if c.stalls != nil {
+						x.stalls = &pace{op: c.stalls.op, at: c.stalls.at, stall: c.stalls.stall}
+					}
+					var meanwhile func()
+					if c.meanwhile != nil {
+						meanwhile = func() { c.meanwhile(x) }
+					}
+					sent, received := x.mirror(from, to, c.link, senderDials, meanwhile)
+					if sent != nil || received != nil {
+						t.Fatalf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
+					}
+					if !maps.Equal(read(t, from), read(t, to)) {
+						t.Error("the directories differ")
+					}
+					lists := int64(directories + 1)
+					if !empty {
+						lists += 3
+					}
+					if got := x.lists.Load(); got > lists+3 { // and those of the working directory
+						t.Errorf("%d directories were read, of %d\n%s", got, lists, x.said.String())
+					}
+					breaks := strings.Count(x.said.String(), "connected again") / 2
+					up, down, _ := x.link.Counts()
+					t.Logf("broke %d times, %d bytes", breaks, up+down)
+					if breaks < c.breaks {
+						t.Errorf("it broke %d times only", breaks)
+					}
+					if most := int64(size+1<<20) + int64(breaks)*underWay; up+down > most {
+						t.Errorf("%d bytes went over the link, want at most %d", up+down, most)
+					}
+				})
+			}
+		}
+	}
+}
+
+func write(t *testing.T, path string, size int) {
+	t.Helper()
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i*i>>7 + i)
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNotRegained ends both sides when nobody comes back, the dialer after its
+// retries.
+func TestNotRegained(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	grow(t, from, "small=x")
+	write(t, filepath.Join(from, "large"), 32<<20)
+	grow(t, to, "extra=x")
+	x := &trouble{t: t, retries: 2}
+	sent, received := x.mirror(from, to, linksim.Link{Rate: 40 << 20}, true, func() { x.passed(8 << 20); x.link.Down() })
+	if CodeOf(sent) != Lost || !strings.Contains(fmt.Sprint(sent), "2 attempts") {
+		t.Errorf("sender: %v", sent)
+	}
+	if CodeOf(received) != Interrupted { // by the test: it would wait
+		t.Errorf("receiver: %v", received)
+	}
+	if got := read(t, to); len(got) != 2 || got["extra"] != "file x" { // and the root itself
+		t.Errorf("the destination has changed: %d entries", len(got))
+	}
+}
