@@ -50,7 +50,7 @@ Exit codes, the first that applies:
   25  a guard refused the plan: --max-delete, empty source
   12  the peer broke the protocol, or content did not match its checksum
   11  the destination's disk failed: full, read-only, sync failed
-  10  connection lost; port in use; state unknown, run again
+  10  connection lost and not regained; port in use; state unknown, run again
   30  no progress for --timeout
   35  no connection within --contimeout
   23  some entries failed; the others are in place, and nothing was removed,

@@ -30,11 +30,29 @@
 //	sender ← receiver   Done             digest of the result, counts, outcome
 //	sender → receiver   Verdict          digest of what was sent, outcome; then close
 //	both ways           Progress         at any time, if the peer's Hello asks for it
+//	both ways           Ack              at any time: so many messages have come
 //
 // A receiver whose directory is empty says so in its Hello (empty). The sender
 // then streams without being asked: Listing messages in the order of the scan,
 // a parent before its children, with Pack, Chunk and End of every file in them
 // as if it had been wanted, then Seal; the receiver answers Done.
+//
+// # Going on over another connection
+//
+// A session outlives its connection. Both sides count the messages of the session,
+// Hellos and Acks not among them, and keep what they have written until the peer has
+// received it. It says so by an Ack at the latest when the messages that came since
+// the last one would fill a megabyte, where each counts as the smallest of 4 KiB,
+// 64 KiB and MaxMessage that holds it; a sender keeps some megabytes and then waits,
+// a receiver what it may have unanswered. When a connection is lost (it fails, is
+// ended by somebody between, or nothing comes for 30 s, of which pings make sure) the
+// dialer makes another one and repeats its Hello with how many messages it has received
+// (resume); the session is that of its Hello's session id, which nobody else knows. The
+// listener leaves the old connection, if it holds it still, answers with its own first
+// Hello and its own count, and both send what the other one lacks before anything new. A
+// listener that does not know the session, or not any more, closes with 4101, and the
+// dialer begins another. A receiver that has said Done waits 10 s for the sender to come
+// back, and then decides alone.
 //
 // # Contents
 //
@@ -76,7 +94,9 @@
 //
 // Either side may end the session at any time by closing the connection with
 // code 4000 plus a fault code (package fault: the exit codes of the command)
-// and a reason in words; 4100 says that the listener is busy and to try again.
+// and a reason in words; 4100 says that the listener is busy and to try again, 4101
+// that the session to go on with is over. After 1000 too it is over; other codes below
+// 4000 but 1002 and 1009 end the connection alone.
 // A message that is unknown, out of phase, or from the wrong side is fault 12.
 //
 // # No deadlock
@@ -107,7 +127,7 @@
 // if either Hello's compression says none.
 //
 // Control messages are Protocol Buffers (control.proto): Hello, Seal, Problem,
-// Done, Verdict, Progress, Known. Fields unknown to a reader are ignored, so that
+// Done, Verdict, Progress, Known, Ack. Fields unknown to a reader are ignored, so that
 // they can grow. The bodies that come by the million are laid out by hand.
 // uvarint and varint (zigzag) are those of Protocol Buffers, in their shortest
 // form; name is uvarint length and bytes; a digest is 32 bytes, a checksum 16
@@ -184,9 +204,8 @@
 //	         files in it and below, in the order of their names, a directory's where its name
 //	         is. There is none where a file cannot be read, or is not what was described.
 //
-// Types 23 to 31 are kept for what later minor versions add: authentication steps,
-// and the acknowledgement that resuming needs. Hello has the fields that negotiate
-// them: abilities, session id, nonce and proof.
+// Types 24 to 31 are kept for what later minor versions add, authentication steps above
+// all. Hello has the fields that negotiate them: abilities, nonce and proof.
 //
 // # Digests of trees
 //
