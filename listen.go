@@ -1,6 +1,7 @@
 package syncdirectory
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -34,7 +35,9 @@ type ListenOptions struct {
 	// OnSession is called with the outcome of every session; nil for none.
 	OnSession func(Result, error)
 
-	conn transport.Options // shorter intervals in tests
+	// Tests shorten these.
+	conn     transport.Options
+	settling time.Duration
 }
 
 // resumeWithin is how long a listener whose peer is lost waits for it to come back,
@@ -75,6 +78,7 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
+	o.settling = cmp.Or(o.settling, settling)
 	h := &host{endpoint: e, o: o, run: ctx, ctx: serving, stop: stop, slot: make(chan struct{}, 1)}
 	if o.OnListening != nil {
 		o.OnListening(listeners[0].Addr())
@@ -117,14 +121,15 @@ type live struct {
 // errTaken is told to whom comes while another one has the session.
 var errTaken = fault.New(fault.Access, "busy: another session is going on, and after it this listener ends")
 
-// settling is how long a newcomer is kept waiting before it is told busy: it
-// may be the same user, whose last attempt was cut off this very moment.
+// settling is how long a newcomer is kept waiting, unless ListenOptions say
+// otherwise, before it is told busy: it may be the same user, whose last attempt was
+// cut off this very moment.
 const settling = time.Second
 
 // claim takes the session for a connection. One whose peer is lost, and does not come
 // back in that time, yields to it.
 func (h *host) claim() error {
-	tick := time.NewTicker(settling / 20)
+	tick := time.NewTicker(h.o.settling / 20)
 	defer tick.Stop()
 	for start := time.Now(); ; {
 		select {
@@ -136,7 +141,7 @@ func (h *host) claim() error {
 		}
 		waited := time.Since(start)
 		switch lost := h.yields(); {
-		case lost && waited < helloWithin/2, waited < settling:
+		case lost && waited < helloWithin/2, waited < h.o.settling:
 		case h.o.KeepRunning:
 			return wire.ErrBusy
 		default:
@@ -154,7 +159,7 @@ func (h *host) yields() bool {
 		return false
 	}
 	lost := h.live.conn.Lost()
-	if lost > settling {
+	if lost > h.o.settling {
 		h.live.yields = true
 		h.live.conn.End(fault.New(fault.Lost, "connection lost, and the other side did not come back before another one came"))
 	}
