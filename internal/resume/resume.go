@@ -21,8 +21,17 @@ import (
 )
 
 // ackAfter is how much comes before it is acknowledged, in bytes of memory that the
-// peer keeps for it: every message with much content, every 256th that is short.
+// peer keeps for it: every message with much content, every 4096th that is short.
 const ackAfter = 1 << 20
+
+const (
+	// mostLost is how many bytes of memory messages take, as in Options.Window, that
+	// a side without a window writes ahead while there is no connection.
+	mostLost = 16 << 20
+	// mostUnsure is what a peer may leave unacknowledged that never has to wait:
+	// more than is ever under way.
+	mostUnsure = 128 << 20
+)
 
 // Redial makes another connection after one was lost, for a cause. It returns it when
 // the Hellos are through on it, which have told the peer how many messages were
@@ -35,7 +44,8 @@ type Options struct {
 	// Redial is nil at the side that is dialled, where Detach and Attach are called.
 	Redial Redial
 	// Window is how many bytes of memory messages take that are kept before Write
-	// waits for them to be acknowledged, some times ackAfter; 0 never waits. Only a side whose peer bounds what it is
+	// waits for them to be acknowledged, some times ackAfter; with 0 it does so while
+	// there is no connection at most. Only a side whose peer bounds what it is
 	// sent by itself must never wait, and the side that takes messages in without
 	// waiting for Write may: acknowledgements come with them.
 	Window int
@@ -119,9 +129,20 @@ func (c *Conn) Write(b *wire.Buffer) error {
 func (c *Conn) awaitRoom(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.err == nil && c.o.Window > 0 && c.size > 0 && c.size+n > c.o.Window {
+	for c.err == nil && c.full(n) {
 		c.changed.Wait()
 	}
+	if c.size > mostUnsure {
+		c.endLocked(wire.Errorf("the peer acknowledges nothing"))
+	}
+}
+
+// full reports whether there is no room for a message now. mu must be held.
+func (c *Conn) full(n int) bool {
+	if c.o.Window == 0 {
+		return c.carrier == nil && c.size > mostLost
+	}
+	return c.size > 0 && c.size+n > c.o.Window
 }
 
 // Read returns the next message.

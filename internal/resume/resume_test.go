@@ -404,3 +404,71 @@ func TestLateHandover(t *testing.T) {
 	}
 	check(t, m, 3)
 }
+
+// TestWriteWhileLost writes ahead while there is no connection, but not for ever, and
+// goes on when there is one, before anything is acknowledged.
+func TestWriteWhileLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(1)
+		c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+		_ = b.Close(wire.CloseAway, "")
+		if err := c.Write(message(0, 1<<20)); err != nil { // it finds out
+			t.Fatal(err)
+		}
+		written := 1
+		go func() {
+			for written < 30 && c.Write(message(written, 1<<20)) == nil {
+				written++
+			}
+		}()
+		synctest.Wait()
+		if written != 16 {
+			t.Errorf("%d messages of a megabyte are written while there is no connection", written)
+		}
+		h, err := c.Detach()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y := transport.Pipe(40)
+		go h.Attach(x, 0)
+		synctest.Wait()
+		if written != 30 {
+			t.Errorf("%d are written then", written)
+		}
+		for i := range written {
+			m, err := y.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, m, i)
+		}
+		wire.CloseWith(c, nil)
+		synctest.Wait()
+	})
+}
+
+// TestPeerThatNeverAcknowledges is ended before it fills the memory.
+func TestPeerThatNeverAcknowledges(t *testing.T) {
+	a, b := transport.Pipe(1)
+	defer wire.CloseWith(b, nil)
+	c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+	defer wire.CloseWith(c, nil)
+	go func() {
+		for {
+			m, err := b.Read()
+			if err != nil {
+				return
+			}
+			m.Free()
+		}
+	}()
+	for i := range 200 {
+		if err := c.Write(message(i, 1<<20)); err != nil {
+			if !errors.Is(err, wire.ErrProtocol) || i < 120 {
+				t.Errorf("after %d megabytes: %v", i, err)
+			}
+			return
+		}
+	}
+	t.Error("it may")
+}

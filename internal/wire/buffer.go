@@ -30,12 +30,13 @@ type Buffer struct {
 	Mask [4]byte
 }
 
-// The pools hold buffers of three capacities: control messages, descriptions,
-// content.
+// The pools hold buffers of four capacities: a few numbers, control messages,
+// descriptions, content.
 var pools = [...]struct {
 	size int
 	pool *sync.Pool
 }{
+	{256, new(sync.Pool)},
 	{4 << 10, new(sync.Pool)},
 	{64 << 10, new(sync.Pool)},
 	{MaxMessage, new(sync.Pool)},
