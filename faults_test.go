@@ -18,9 +18,10 @@ import (
 
 // faults makes one call on a directory fail, the at-th that is of interest.
 type faults struct {
-	of  func(dirfs.Call) bool
-	at  int
-	err error
+	of     func(dirfs.Call) bool
+	at     int
+	always bool // all of them fail
+	err    error
 
 	mu    sync.Mutex // guards the rest
 	calls int
@@ -34,7 +35,7 @@ func (f *faults) before(c dirfs.Call) error {
 		return nil
 	}
 	f.calls++
-	if f.calls != f.at {
+	if f.calls != f.at && !f.always {
 		return nil
 	}
 	f.hit = c

@@ -1,9 +1,7 @@
 package dirfs
 
 import (
-	"errors"
 	"sync"
-	"syscall"
 
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
@@ -195,10 +193,13 @@ func (h *Handles) makeRoomLocked() *holding {
 
 // openChecked opens name below parent and makes sure that it is d.
 func (h *Handles) openChecked(d *tree.Dir, parent Dir, name string) (Dir, error) {
-	dir, err := parent.OpenDir(name)
-	for isTooMany(err) && h.closeIdle() {
-		dir, err = parent.OpenDir(name)
-	}
+	dir, err := Patiently(func() (Dir, error) {
+		dir, err := parent.OpenDir(name)
+		for isTooMany(err) && h.closeIdle() {
+			dir, err = parent.OpenDir(name)
+		}
+		return dir, err
+	})
 	if err != nil || d.Dev == 0 && d.Ino == 0 {
 		return dir, err
 	}
@@ -211,11 +212,6 @@ func (h *Handles) openChecked(d *tree.Dir, parent Dir, name string) (Dir, error)
 		return nil, err
 	}
 	return dir, nil
-}
-
-// isTooMany reports whether err says that too many files are open.
-func isTooMany(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // closeIdle closes all idle handles and reports whether there was one.

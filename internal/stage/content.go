@@ -12,7 +12,7 @@ import (
 // Put makes a new file of verified content, with its metadata, and returns
 // what the system says of it afterwards. On failure nothing is left.
 func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirfs.Info, error) {
-	f, err := in.Create(name, m.Perm)
+	f, err := create(in, name, m.Perm)
 	if err != nil {
 		return dirfs.Info{}, err
 	}
@@ -68,7 +68,7 @@ type Large struct {
 // Create makes a new file for chunks, in which holes stay holes if it is sparse.
 // In must be held until the file is sealed or discarded.
 func (a *Area) Create(in dirfs.Dir, name string, sparse bool) (*Large, error) {
-	f, err := in.Create(name, 0o600)
+	f, err := create(in, name, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -67,11 +67,19 @@ func (a *Area) link(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string) (
 }
 
 func syncFile(in dirfs.Dir, name string) error {
-	f, err := in.Open(name)
+	f, err := open(in, name)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+func open(in dirfs.Dir, name string) (dirfs.File, error) {
+	return dirfs.Patiently(func() (dirfs.File, error) { return in.Open(name) })
+}
+
+func create(in dirfs.Dir, name string, perm uint16) (dirfs.File, error) {
+	return dirfs.Patiently(func() (dirfs.File, error) { return in.Create(name, perm) })
 }
 
 // isStill returns dirfs.ErrReplaced if a file is not what was found of o.
@@ -94,7 +102,7 @@ const copyMost = 8 << 20
 // accept, which may be nil, returns no error for that. It calls progress, unless
 // that is nil, with the bytes copied, until it returns an error.
 func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, in dirfs.Dir, name string, m wire.Meta, progress func(int64) error) (dirfs.Info, error) {
-	src, err := from.Open(old)
+	src, err := open(from, old)
 	if err != nil {
 		return dirfs.Info{}, err
 	}
@@ -106,7 +114,7 @@ func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, i
 	if err != nil {
 		return dirfs.Info{}, err
 	}
-	f, err := in.Create(name, m.Perm)
+	f, err := create(in, name, m.Perm)
 	if err != nil {
 		return dirfs.Info{}, err
 	}

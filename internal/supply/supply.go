@@ -62,7 +62,7 @@ func Open(in dirfs.Dir, name string) (*File, error) {
 
 // open returns the file itself: of small ones there are many.
 func open(in dirfs.Dir, name string) (File, error) {
-	f, err := in.Open(name)
+	f, err := dirfs.Patiently(func() (dirfs.File, error) { return in.Open(name) })
 	if err != nil {
 		return File{}, err
 	}
