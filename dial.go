@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -28,8 +29,8 @@ type DialOptions struct {
 	// is going on, at a listener that keeps running; 0 waits for ever.
 	BusyTimeout time.Duration
 	// Retries is how often to connect again, after the connection was lost,
-	// without a single message getting through before the run fails; default 10,
-	// which takes half a minute where nobody answers; negative for none.
+	// without a single message getting through before the run fails; default 15,
+	// which takes two thirds of a minute where nobody answers; negative for none.
 	Retries int
 
 	conn transport.Options // shorter intervals in tests
@@ -49,12 +50,15 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 		o.ConnectTimeout = 10 * time.Second
 	}
 	if o.Retries == 0 {
-		o.Retries = 10
+		o.Retries = 15
 	}
 	d := &dialer{endpoint: e, url: url, o: o}
 	for begun := 1; ; begun++ {
 		l, err := d.begin(ctx)
 		if err != nil {
+			if begun > 1 && CodeOf(err) != Interrupted {
+				err = &fault.Error{Code: fault.Lost, Err: fmt.Errorf("%w, and no other one can begin: %w", wire.ErrGone, err)}
+			}
 			return Result{Code: CodeOf(err)}, err
 		}
 		l.conn = resume.New(l.conn, resuming(e, l, d.redial(l)))
@@ -103,16 +107,17 @@ func lasting(err error) bool {
 // redial returns what connects again for the session that began with l, as often as
 // DialOptions.Retries says before it goes on by a single message.
 func (d *dialer) redial(l link) resume.Redial {
-	pause := newPause(10 * time.Second)
+	pause := newPause(5 * time.Second)
 	var last [2]uint64 // messages here and there when it went on before
 	tries := 0
+	failed := errors.New("nothing gets through")
 	return func(ctx context.Context, received uint64, cause error) (wire.Conn, uint64, error) {
 		if d.o.Retries < 0 {
-			return nil, 0, fault.New(fault.Lost, "connection lost (%w): run again; what was staged is not sent again", cause)
+			return nil, 0, fault.New(fault.Lost, "connection lost (%v): run again; what was staged is not sent again", cause)
 		}
 		for {
 			if tries >= d.o.Retries {
-				return nil, 0, fault.New(fault.Lost, "connection lost (%w), and not regained in %d attempts: run again; what was staged is not sent again", cause, tries)
+				return nil, 0, fault.New(fault.Lost, "connection lost (%v), and not regained in %d attempts (%v): run again; what was staged is not sent again", cause, tries, failed)
 			}
 			if tries > 0 {
 				if err := sleep(ctx, pause.NextBackOff()); err != nil {
@@ -128,9 +133,10 @@ func (d *dialer) redial(l link) resume.Redial {
 				}
 				return conn, peer, nil
 			}
-			if ctx.Err() != nil || lasting(err) {
+			if ctx.Err() != nil || errors.Is(err, wire.ErrGone) || CodeOf(err) == fault.Version {
 				return nil, 0, err
 			}
+			failed = err
 			d.options().Log.Info("not connected again yet", "attempt", tries, "cause", report.Clip(err.Error(), 200))
 		}
 	}
@@ -140,9 +146,8 @@ func (d *dialer) redial(l link) resume.Redial {
 func (d *dialer) again(ctx context.Context, l link, received uint64) (wire.Conn, uint64, error) {
 	conn, err := transport.Dial(ctx, d.url, transport.DialOptions{Within: d.o.ConnectTimeout, Conn: d.o.conn})
 	if err != nil {
-		if final := refused(d.url, err); final != nil {
-			return nil, 0, final
-		}
+		// Whatever it is: on the way to a place where the other side was there may be
+		// a proxy that starts, or a network that asks who one is.
 		return nil, 0, err
 	}
 	now, err := greetAs(ctx, conn, l.mine.Resuming(received))
@@ -162,6 +167,7 @@ func newPause(most time.Duration) *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval = 50 * time.Millisecond
 	b.MaxInterval = most
+	b.Multiplier = 2
 	b.RandomizationFactor = 0.5
 	return b
 }

@@ -22,6 +22,7 @@ import (
 // endpoint is one end of a connection in one role: what the code that
 // connects needs of a sender or a receiver.
 type endpoint interface {
+	role() wire.Role
 	// options returns the options with defaults.
 	options() Options
 	// hello says who this end is. It is asked for each session anew.
@@ -138,7 +139,7 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	r := &run{Options: o, problems: report.NewProblems(o.OnProblem)}
 	o.Log.Debug("session begins", "peer", report.Clip(l.peer.Program, 100), "role", l.peer.Role.String(), "round trip", l.roundTrip)
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := watch(ctx, cancel, o)
+	stop := watch(ctx, cancel, l.conn, o)
 	var telling sync.WaitGroup
 	if l.peer.Progress {
 		telling.Go(func() { tell(ctx, l.conn, o) })
@@ -191,7 +192,7 @@ func tell(ctx context.Context, conn wire.Conn, o Options) {
 
 // watch cancels a session in which nothing moves for o.Timeout, and returns
 // what ends the watching.
-func watch(ctx context.Context, cancel context.CancelCauseFunc, o Options) (stop func()) {
+func watch(ctx context.Context, cancel context.CancelCauseFunc, conn wire.Conn, o Options) (stop func()) {
 	if o.Timeout <= 0 {
 		return func() {}
 	}
@@ -209,7 +210,7 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, o Options) (stop
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				if sum := o.Counters.Sum(); sum != last {
+				if sum := o.Counters.Sum(); sum != last || isLost(conn) {
 					last, since = sum, now
 				} else if now.Sub(since) >= o.Timeout {
 					cancel(fault.New(fault.Timeout, "no progress for %v", o.Timeout))
@@ -219,6 +220,13 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, o Options) (stop
 		}
 	}()
 	return func() { close(done); <-ended }
+}
+
+// isLost reports whether a session waits for another connection, for which it has a
+// limit of its own.
+func isLost(conn wire.Conn) bool {
+	p, ok := conn.(wire.Patient)
+	return ok && p.Lost() > 0
 }
 
 // Local mirrors the directory of s into the one of r, in this process and

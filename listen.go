@@ -45,14 +45,15 @@ type ListenOptions struct {
 const resumeWithin = 10 * time.Minute
 
 // unsure is how much memory a sender takes for content that may have to be sent once
-// more: more than is under way on a link of 1 Gbit/s with a round trip of 50 ms.
+// more. A message with more than 256 KiB counts as a megabyte, so on a link of 1 Gbit/s
+// whose round trip is beyond some 30 ms it is this that bounds the speed.
 const unsure = 8 << 20
 
 // resuming says how the session that begins with l goes on when its connection is
 // lost.
 func resuming(e endpoint, l link, redial resume.Redial) resume.Options {
-	o := resume.Options{Redial: redial, Log: e.options().Log}
-	if redial == nil {
+	o := resume.Options{Redial: redial, Patience: e.options().Timeout, Log: e.options().Log}
+	if redial == nil && (o.Patience <= 0 || o.Patience > resumeWithin) {
 		o.Patience = resumeWithin
 	}
 	if l.mine.Role == wire.Role_SENDER {
@@ -115,7 +116,7 @@ type live struct {
 	mine *wire.Hello
 	conn *resume.Conn
 
-	yields bool // it ends, for another one
+	ends bool // for another one
 }
 
 // errTaken is told to whom comes while another one has the session.
@@ -140,9 +141,9 @@ func (h *host) claim() error {
 		case <-tick.C:
 		}
 		waited := time.Since(start)
-		switch lost := h.yields(); {
+		switch lost, ends := h.giveUpLost(); {
 		case lost && waited < helloWithin/2, waited < h.o.settling:
-		case h.o.KeepRunning:
+		case h.o.KeepRunning || ends:
 			return wire.ErrBusy
 		default:
 			return errTaken
@@ -150,20 +151,20 @@ func (h *host) claim() error {
 	}
 }
 
-// yields reports whether the peer of the session that goes on is lost, and ends
-// the session if it has been so for long.
-func (h *host) yields() bool {
+// giveUpLost reports whether the peer of the session that goes on is lost, and whether
+// the session ends for that, as it does when it has been so for long.
+func (h *host) giveUpLost() (lost, ends bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.live == nil {
-		return false
+		return false, false
 	}
-	lost := h.live.conn.Lost()
-	if lost > h.o.settling {
-		h.live.yields = true
+	since := h.live.conn.Lost()
+	if since > h.o.settling {
+		h.live.ends = true
 		h.live.conn.End(fault.New(fault.Lost, "connection lost, and the other side did not come back before another one came"))
 	}
-	return lost > 0 || h.live.yields
+	return since > 0 || h.live.ends, h.live.ends
 }
 
 // resume finds the session that the peer goes on with, and takes it off its
@@ -191,6 +192,9 @@ func (h *host) connection(conn wire.Conn, remote string) {
 		wire.CloseWith(conn, fault.New(fault.Access, "no hello within %v", helloWithin))
 	})
 	l, err := welcome(conn, func(peer *wire.Hello) (mine *wire.Hello, err error) {
+		if err := wire.Fits(h.role(), peer); err != nil {
+			return nil, err
+		}
 		if peer.Resume != nil {
 			resumed, mine, err = h.resume(peer)
 			return mine, err

@@ -170,6 +170,8 @@ func (t *taker) close() error {
 	return errors.Join(err, t.lock.Release(), t.root.Close())
 }
 
+func (t *taker) role() wire.Role { return wire.Role_RECEIVER }
+
 func (t *taker) options() Options { return t.Options }
 
 func (t *taker) hello() (*wire.Hello, error) {

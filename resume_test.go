@@ -17,12 +17,14 @@ import (
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/linksim"
 	"github.com/sync-directory/sync-directory/internal/transport"
+	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
 // trouble is a session over a link on which something happens.
 type trouble struct {
 	t       *testing.T
 	link    *linksim.Proxy
+	address string       // of the listener itself
 	lists   atomic.Int64 // directories read by both sides
 	said    lines
 	retries int
@@ -90,7 +92,8 @@ func (x *trouble) mirror(from, to string, link linksim.Link, senderDials bool, m
 		_, err := listen(ctx, listener, ListenOptions{OnListening: func(a net.Addr) { addresses <- a.String() }, conn: intervals})
 		done <- err
 	}()
-	if x.link, err = linksim.Start(<-addresses, link); err != nil {
+	x.address = <-addresses
+	if x.link, err = linksim.Start(x.address, link); err != nil {
 		x.t.Fatal(err)
 	}
 	defer x.link.Close()
@@ -216,6 +219,64 @@ func write(t *testing.T, path string, size int) {
 	}
 	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLostUnderTimeout has a listener with a timeout lose its sender: it goes on
+// listening, and takes the next one.
+func TestLostUnderTimeout(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	grow(t, from, "small=x")
+	write(t, filepath.Join(from, "large"), 16<<20)
+	addresses, done := make(chan string, 1), make(chan error, 1)
+	go func() {
+		r := &Receiver{Dir: to, NoFsync: true, Options: Options{Timeout: time.Second}}
+		_, err := r.Listen(t.Context(), ListenOptions{OnListening: func(a net.Addr) { addresses <- a.String() }, conn: intervals})
+		done <- err
+	}()
+	address := <-addresses
+	p, err := linksim.Start(address, linksim.Link{Cut: 4 << 20, Rate: 40 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	s := &Sender{Dir: from, Options: Options{Compression: "none"}}
+	if _, err := s.Dial(t.Context(), "ws://"+p.Addr(), DialOptions{Retries: -1}); CodeOf(err) != Lost {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond) // longer than the timeout
+	if _, err := s.Dial(t.Context(), "ws://"+address, DialOptions{}); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStrangersDoNotEndASession that waits for its peer: who has the wrong role or
+// names a session that never was.
+func TestStrangersDoNotEndASession(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	grow(t, from, "small=x")
+	write(t, filepath.Join(from, "large"), 24<<20)
+	x := &trouble{t: t}
+	sent, received := x.mirror(from, to, linksim.Link{Rate: 40 << 20}, true, func() {
+		x.passed(8 << 20)
+		x.link.Down()
+		time.Sleep(1200 * time.Millisecond) // a session that is lost for as long yields
+		r := &Receiver{Dir: filepath.Join(dir, "other")}
+		if _, err := r.Dial(t.Context(), "ws://"+x.address, DialOptions{Retries: -1}); CodeOf(err) != Usage {
+			t.Errorf("another receiver: %v", err)
+		}
+		strange(t, x.address, &wire.Hello{Version: 1, VersionMin: 1, Role: wire.Role_SENDER, Session: make([]byte, 16), Resume: &wire.Resume{Received: 7}}, false)
+		if err := x.link.Up(); err != nil {
+			t.Error(err)
+		}
+	})
+	if sent != nil || received != nil || strings.Contains(x.said.String(), "beginning another") {
+		t.Errorf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
 	}
 }
 

@@ -78,6 +78,8 @@ func (g *giver) close() {
 	_ = g.root.Close()
 }
 
+func (g *giver) role() wire.Role { return wire.Role_SENDER }
+
 func (g *giver) options() Options { return g.Options }
 
 func (g *giver) hello() (*wire.Hello, error) {

@@ -154,7 +154,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
 	p.StringVar(&f.compress, "compress", "auto", "compress what is sent: `HOW` is auto, none, zstd or zstd:LEVEL (1 to 22, of which 1, 3, 6 and 10 begin something new)")
 	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D` (default: wait)")
-	p.IntVar(&f.retries, "retries", 10, "connect again `N` times after the connection was lost, and again after any progress; 0 gives up")
+	p.IntVar(&f.retries, "retries", 15, "connect again up to `N` times in a row after the connection was lost; 0 gives up at once")
 	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within `D`")
 
 	p.StringVar(&f.logLevel, "log-level", "warn", "log from `LEVEL` on: debug, info, warn, error")

@@ -35,7 +35,7 @@ var rules = []struct {
 	{"lock", "digest", "a lock needs a name for a directory at most"},
 	{"transport", "wire", "a network carries messages and does not understand them"},
 	{"transport/transporttest", "wire", "the suite tests any wire.Conn"},
-	{"resume", "report wire", "going on over another connection is the same for any session and any transport"},
+	{"resume", "fault report wire", "going on over another connection is the same for any session and any transport"},
 	{"linksim", "", "a link carries bytes and knows nothing of them"},
 	{"scan", "dirfs tree", "a scan is the same on both sides"},
 	{"supply", "delta digest dirfs tree wire", "reading content does not depend on who asks"},

@@ -210,6 +210,9 @@ type session struct {
 	busy       sync.WaitGroup // messages in content that are not worked on yet
 	streaming  bool
 	knows      bool // contents, but for few, without having been asked to
+	// changes says that something is to be changed: then what is confirmed is what
+	// is there afterwards, of which the contents are not compared again.
+	changes bool
 }
 
 func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.CancelCauseFunc, o Options) *session {
@@ -291,7 +294,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 		return err
 	}
 	s.plan.Find(s.have.Dir, s.area.Canon, leastReuse, s.stays())
-	if s.changes() {
+	if s.changes = len(s.plan.Steps)+len(s.plan.Removals) > 0; s.changes {
 		s.forget()
 	}
 	s.described = s.summer.Root(&s.want)
@@ -348,10 +351,6 @@ func (s *session) finish(ctx context.Context) error {
 	return s.confirm(ctx)
 }
 
-// changes reports whether the plan changes anything: then what is confirmed is what is
-// there afterwards, of which the contents are not compared again.
-func (s *session) changes() bool { return len(s.plan.Steps)+len(s.plan.Removals) > 0 }
-
 // forget takes the contents out of the digests of the source.
 func (s *session) forget() {
 	if s.result.ByContent {
@@ -368,12 +367,12 @@ const linger = 10 * time.Second
 func (s *session) confirm(ctx context.Context) error {
 	d := s.summer.Root(&s.want)
 	done := &wire.Done{Code: uint32(s.Problems.Code()), Digest: d[:], Changes: &s.apply.Changes}
-	done.Contents = s.result.ByContent && !s.changes()
-	if err := s.conn.Write(wire.Encode(done)); err != nil {
-		return err
-	}
+	done.Contents = s.result.ByContent && !s.changes
 	if p, ok := s.conn.(wire.Patient); ok {
 		p.SetPatience(linger)
+	}
+	if err := s.conn.Write(wire.Encode(done)); err != nil {
+		return err
 	}
 	if done.Contents { // while the sender does so
 		s.forget()

@@ -50,7 +50,11 @@ func (c *Conn) waits() (left time.Duration, waits bool) {
 	if c.patience <= 0 {
 		return forever, true
 	}
-	return c.patience - time.Since(c.lost), true
+	since := c.lost
+	if c.changedAt.After(since) {
+		since = c.changedAt
+	}
+	return c.patience - time.Since(since), true
 }
 
 // acknowledge tells the peer what was received, if it is due.
@@ -74,12 +78,15 @@ func (c *Conn) redial(within time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, within)
 	defer cancel()
+	c.mu.Lock()
+	c.hurry = cancel
+	c.mu.Unlock()
 	conn, peer, err := c.o.Redial(ctx, h.Received, c.cause)
 	switch {
 	case err == nil:
 		h.attach(conn, peer)
 	case ctx.Err() != nil && c.ctx.Err() == nil:
-		c.End(c.notRegained(within))
+		c.poke() // the time is over, or is another one now
 	default:
 		c.End(err)
 	}
@@ -102,22 +109,21 @@ func (c *Conn) Detach() (Handover, error) {
 	if c.err == nil && c.carrier != nil {
 		c.lose(errDisplaced)
 	}
-	before := c.before
+	c.turn++ // from now on no earlier one is attached
+	turn, before := c.turn, c.before
 	c.mu.Unlock()
 	if before != nil {
-		_ = before.Close(wire.CloseAway, "displaced") // it is lost anyway
+		wire.Abort(before) // nobody listens there any more
 	}
 	c.reading.Lock() // what was read there is counted
 	defer c.reading.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.before == before && before != nil {
-		sent, got := before.Counters()
-		c.sent, c.got = c.sent+sent, c.got+got
+	if c.before == before {
+		c.over(before)
 		c.before = nil
 	}
-	c.turn++
-	return Handover{c.received, c, c.turn}, c.err
+	return Handover{c.received, c, turn}, c.err
 }
 
 // Attach goes on over conn, on which the Hellos are through that have told the peer
@@ -129,7 +135,7 @@ func (h Handover) Attach(conn wire.Conn, peer uint64) {
 	c := h.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.err == nil && c.carrier == conn {
+	for c.carrier == conn { // until Close has said why
 		c.changed.Wait()
 	}
 }
@@ -147,16 +153,23 @@ func (h Handover) attach(conn wire.Conn, peer uint64) {
 		}
 	}
 	if !valid {
+		err := c.err
 		c.mu.Unlock()
-		_ = conn.Close(wire.CloseAway, "not needed") // nothing to lose
+		if err == nil {
+			_ = conn.Close(wire.CloseAway, "another connection was faster") // nothing to lose
+		} else {
+			wire.CloseWith(conn, err)
+		}
 		return
 	}
 	c.carrier = conn
 	c.untold = 0
 	c.changed.Broadcast()
-	next := c.first
-	c.o.Log.Warn("connected again", "after", time.Since(c.lost).Round(time.Millisecond).String(), "messages to be sent once more", len(c.unsure))
+	next, after, missing := c.first, time.Since(c.lost), len(c.unsure)
 	c.mu.Unlock()
+	defer func() {
+		c.o.Log.Warn("connected again", "after", after.Round(time.Millisecond).String(), "messages sent once more", missing)
+	}()
 	for {
 		b, n := c.again(conn, next)
 		if b == nil || c.failed(conn, conn.Write(b)) != nil {

@@ -11,11 +11,12 @@ package resume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -28,6 +29,8 @@ const (
 	// mostLost is how many bytes of memory messages take, as in Options.Window, that
 	// a side without a window writes ahead while there is no connection.
 	mostLost = 16 << 20
+	// short is a message that is no content.
+	short = 4 << 10
 	// mostUnsure is what a peer may leave unacknowledged that never has to wait:
 	// more than is ever under way.
 	mostUnsure = 128 << 20
@@ -66,22 +69,26 @@ type Conn struct {
 	writing sync.Mutex // held while a message gets its number and is sent
 	reading sync.Mutex // held while a message is read and counted
 
-	mu       sync.Mutex // guards the rest
-	changed  sync.Cond
-	carrier  wire.Conn     // nil while there is none
-	before   wire.Conn     // the one that was lost, until it is closed
-	lost     time.Time     // when
-	cause    error         // why
-	turn     uint64        // how often the session was taken off a connection
-	patience time.Duration // from o on
-	err      error         // why the session has ended
-	unsure   []*wire.Buffer
-	first    uint64 // how many messages were sent before those
-	size     int    // of unsure, in bytes of memory
-	received uint64
-	untold   int // of received, what the peer has not been told of, as in size
+	breaks atomic.Int64
 
-	sent, got int64 // by connections that are lost
+	mu        sync.Mutex // guards the rest
+	changed   sync.Cond
+	carrier   wire.Conn     // nil while there is none
+	before    wire.Conn     // the one that was lost, until it is closed
+	lost      time.Time     // when
+	cause     error         // why
+	hurry     func()        // ends a Redial
+	turn      uint64        // the latest Handover, which alone is valid
+	patience  time.Duration // of o, or
+	changedAt time.Time     // what it was changed to then
+	err       error         // why the session has ended
+	unsure    []*wire.Buffer
+	first     uint64 // how many messages were sent before those
+	size      int    // of unsure, in bytes of memory
+	received  uint64
+	untold    int   // of received, what the peer has not been told of, as in size
+	sent      int64 // by connections that are over
+	got       int64
 }
 
 var (
@@ -142,7 +149,9 @@ func (c *Conn) full(n int) bool {
 	if c.o.Window == 0 {
 		return c.carrier == nil && c.size > mostLost
 	}
-	return c.size > 0 && c.size+n > c.o.Window
+	// What is short never waits: there is little of it, and the last message comes when
+	// nobody reads acknowledgements any more.
+	return n > short && c.size > 0 && c.size+n > c.o.Window
 }
 
 // Read returns the next message.
@@ -231,26 +240,37 @@ func (c *Conn) failed(conn wire.Conn, err error) error {
 	if err == nil {
 		return nil
 	}
+	lost, ended := c.take(conn, err)
+	if lost {
+		next := "waiting for the other side to connect again"
+		if c.o.Redial != nil {
+			next = "connecting again"
+		}
+		c.o.Log.Warn("connection lost; "+next, "cause", report.Clip(err.Error(), 200))
+	}
+	return ended
+}
+
+// take does what failed says but for the log, and reports whether the connection is
+// lost by this.
+func (c *Conn) take(conn wire.Conn, err error) (lost bool, ended error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.err != nil || conn != c.carrier: // it is known
 	case wire.Breaks(err):
 		c.lose(err)
-		next := "waiting for the other side to connect again"
-		if c.o.Redial != nil {
-			next = "connecting again"
-		}
-		c.o.Log.Warn("connection lost; "+next, "cause", report.Clip(err.Error(), 200))
+		lost = true
 	default:
 		c.endLocked(err)
 	}
-	return c.err
+	return lost, c.err
 }
 
 // lose takes in that the connection is lost. mu must be held.
 func (c *Conn) lose(cause error) {
 	c.before, c.carrier = c.carrier, nil
+	c.breaks.Add(1)
 	c.lost, c.cause = time.Now(), cause
 	c.changed.Broadcast()
 	c.poke()
@@ -284,18 +304,42 @@ func (c *Conn) Close(code wire.CloseCode, reason string) error {
 	c.endLocked(wire.ErrClosed)
 	carrier, before := c.carrier, c.before
 	c.mu.Unlock()
-	var err error
 	if before != nil {
-		err = before.Close(wire.CloseAway, "")
+		wire.Abort(before)
 	}
+	var err error
 	if carrier != nil {
 		err = carrier.Close(code, reason)
 	}
 	<-c.kept
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.carrier != nil {
+		c.over(c.carrier)
+		c.carrier = nil
+	}
 	_ = c.forget(c.first + uint64(len(c.unsure))) // all of them: no mistake
 	return err
+}
+
+// Finish closes when the peer has got all that was written.
+func (c *Conn) Finish(within time.Duration) error {
+	c.SetPatience(within)
+	late := time.AfterFunc(within, func() { c.End(wire.ErrUnheard) })
+	defer late.Stop()
+	for {
+		conn, err := c.current()
+		if err == nil {
+			c.writing.Lock() // what is sent once more has been sent
+			err = conn.Close(wire.CloseNormal, "")
+			c.writing.Unlock()
+			if err != nil && c.failed(conn, err) == nil {
+				continue
+			}
+		}
+		_ = c.Close(wire.CloseNormal, "") // it is closed, or lost
+		return err
+	}
 }
 
 // Counters returns the bytes of messages over all connections, sent twice or not.
@@ -312,13 +356,27 @@ func (c *Conn) Counters() (sent, received int64) {
 	return sent, received
 }
 
-// SetPatience changes how long the session waits for another connection, from when
-// one was lost.
+// SetPatience changes how long the session waits for another connection, from now on or
+// from when one is lost.
 func (c *Conn) SetPatience(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.patience = d
+	c.patience, c.changedAt = d, time.Now()
+	if c.hurry != nil {
+		c.hurry()
+	}
 	c.poke()
+}
+
+// Breaks returns how many connections were lost so far.
+func (c *Conn) Breaks() int64 { return c.breaks.Load() }
+
+// over counts what went over a connection that is over; nil is none. mu must be held.
+func (c *Conn) over(conn wire.Conn) {
+	if conn != nil {
+		sent, got := conn.Counters()
+		c.sent, c.got = c.sent+sent, c.got+got
+	}
 }
 
 // Lost returns for how long there has been no connection, 0 while there is one.
@@ -336,5 +394,5 @@ var errDisplaced = errors.New("another connection took its place")
 
 // notRegained says why a session could not go on.
 func (c *Conn) notRegained(within time.Duration) error {
-	return fmt.Errorf("%w, and not regained within %v", c.cause, within)
+	return fault.New(fault.Lost, "connection lost (%v), and not regained within %v: run again; what was staged is not sent again", c.cause, within)
 }

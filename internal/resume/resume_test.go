@@ -29,6 +29,7 @@ type net struct {
 	rand    *rand.Rand
 	mu      sync.Mutex // guards rand
 	between int        // messages, about, until a connection breaks; 0 for never
+	after   int        // messages until the next connection breaks, or 0
 	far     *resume.Conn
 	calls   sync.WaitGroup // of Attach
 	broken  int            // how often
@@ -87,6 +88,9 @@ func (n *net) connect() (near, far wire.Conn) {
 	left := 1 << 30
 	if n.between > 0 {
 		left = n.rand.IntN(2 * n.between)
+	}
+	if n.after > 0 {
+		left = n.after
 	}
 	mu := new(sync.Mutex)
 	return &fragile{a, &left, mu, []wire.Conn{a, b}}, &fragile{b, &left, mu, []wire.Conn{a, b}}
@@ -263,7 +267,7 @@ func TestLessPatience(t *testing.T) {
 		_ = b.Close(wire.CloseAway, "")
 		start := time.Now()
 		time.AfterFunc(time.Second, func() { c.SetPatience(10 * time.Second) })
-		if _, err := c.Read(); err == nil || time.Since(start) != 10*time.Second {
+		if _, err := c.Read(); err == nil || time.Since(start) != 11*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
@@ -471,4 +475,60 @@ func TestPeerThatNeverAcknowledges(t *testing.T) {
 		}
 	}
 	t.Error("it may")
+}
+
+// Close of a connection that broke is not answered.
+func (f *fragile) Close(code wire.CloseCode, reason string) error {
+	f.mu.Lock()
+	broken := *f.left < 0
+	f.mu.Unlock()
+	_ = f.Conn.Close(code, reason)
+	if broken {
+		return wire.ErrUnheard
+	}
+	return nil
+}
+
+// TestFinish delivers the last message over another connection, and says so where it
+// cannot.
+func TestFinish(t *testing.T) {
+	n := &net{t: t}
+	n.after = 1
+	near, far := n.session(resume.Options{Window: 4 << 20})
+	n.after = 0
+	for i := range 2 { // the second one is lost
+		if err := near.Write(message(i, 5)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finished := make(chan error)
+	go func() { finished <- near.Finish(10 * time.Second) }()
+	for i := range 2 {
+		b, err := far.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, b, i)
+	}
+	if _, err := far.Read(); wire.Breaks(err) {
+		t.Errorf("then %v", err)
+	}
+	if err := <-finished; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFinishInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(1)
+		c := resume.New(a, resume.Options{Log: slog.New(slog.DiscardHandler)})
+		_ = b.Close(wire.CloseAway, "")
+		if err := c.Write(message(0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := c.Finish(10 * time.Second); err == nil || time.Since(start) != 10*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
 }

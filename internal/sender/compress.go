@@ -39,6 +39,14 @@ func (s *session) tell(b *wire.Buffer) error {
 	return s.conn.Write(b)
 }
 
+// breaks returns how many connections the session has lost so far.
+func (s *session) breaks() int64 {
+	if p, ok := s.conn.(wire.Patient); ok {
+		return p.Breaks()
+	}
+	return 0
+}
+
 // send sends content, of which the making began at began,
 // compressed where that pays.
 func (s *session) send(b *wire.Buffer, began time.Time) error {
@@ -58,10 +66,13 @@ func (s *session) send(b *wire.Buffer, began time.Time) error {
 		}
 	}
 	m.wire = int64(len(b.Bytes()))
+	broken := s.breaks()
 	start := time.Now()
 	err := s.conn.Write(b)
 	end := time.Now()
 	m.blocks, m.spent = end.Sub(start), end.Sub(began)
-	s.governor.sent(compress, m)
+	if s.breaks() == broken { // otherwise the wait was not for the link
+		s.governor.sent(compress, m)
+	}
 	return err
 }

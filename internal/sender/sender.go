@@ -316,11 +316,13 @@ func (s *session) asksWhatIsKnown() bool {
 // contents finds out all content if it is compared.
 func (s *session) contents(ctx context.Context, root *tree.Dir) error {
 	if s.asksWhatIsKnown() {
-		select {
-		case theirs := <-s.theirs:
-			s.known = theirs && !s.lookup.Ended()
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if !s.lookup.Ended() {
+			select {
+			case theirs := <-s.theirs:
+				s.known = theirs && !s.lookup.Ended()
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 		if !s.known {
 			contents.Forget(root)
@@ -417,6 +419,23 @@ func count(root *tree.Dir) *wire.Counts {
 	return c
 }
 
+// farewell is how long the verdict may take to arrive, over another connection if
+// need be; the receiver waits as long for it.
+const farewell = 10 * time.Second
+
+// announce tells the receiver the verdict and ends the session. An error says that it
+// may not have heard.
+func (s *session) announce(v *wire.Verdict) error {
+	if err := s.conn.Write(wire.Encode(v)); err != nil {
+		return err
+	}
+	if p, ok := s.conn.(wire.Patient); ok {
+		return p.Finish(farewell)
+	}
+	wire.CloseWith(s.conn, nil)
+	return nil
+}
+
 // verdict compares what the receiver has with what was sent, tells it, and
 // ends the session.
 func (s *session) verdict(ctx context.Context) (Result, error) {
@@ -433,13 +452,14 @@ func (s *session) verdict(ctx context.Context) (Result, error) {
 	} else if code != fault.OK && s.Problems.Code() == fault.OK {
 		err = fault.New(code, "the receiver's outcome: %s", code)
 	}
-	if werr := s.conn.Write(wire.Encode(&wire.Verdict{Code: uint32(code), Digest: d[:]})); werr != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return s.result, fault.With(fault.Interrupted, cause)
-		}
-		return s.result, fault.New(fault.Lost, "the receiver left before the verdict, so its state is unknown: run again")
+	told := s.announce(&wire.Verdict{Code: uint32(code), Digest: d[:]})
+	if cause := context.Cause(ctx); told != nil && cause != nil {
+		return s.result, fault.With(fault.Interrupted, cause)
 	}
-	wire.CloseWith(s.conn, nil)
+	if told != nil && code != fault.OK {
+		// With success the receiver decides alone; this it can not know.
+		s.Log.Warn("the receiver may not have heard the outcome", "outcome", code.String(), "cause", report.Clip(told.Error(), 200))
+	}
 	if s.done.Contents { // while the receiver does so
 		contents.Forget(s.root.Dir)
 		d = s.summer.Root(&s.root)

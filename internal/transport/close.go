@@ -25,23 +25,26 @@ const farewell = 600 * time.Millisecond
 //     lose what it has not read yet;
 //  4. the connection is closed, and keep has returned.
 //
-// Steps 2 and 3 together take as long as farewell at most.
-func (s *socket) Close(code wire.CloseCode, reason string) error {
+// Steps 2 and 3 together take as long as farewell at most. Where the peer's close
+// frame did not come, the first call returns wire.ErrUnheard.
+func (s *socket) Close(code wire.CloseCode, reason string) (err error) {
 	s.closing.Do(func() {
 		deadline := time.Now().Add(farewell)
 		first := s.fail(wire.ErrClosed)
 		s.source.stop()
 		said := first && s.sayClose(code, reason, deadline)
-		if s.lockUntil(s.reading, deadline) {
-			if said || s.said {
-				s.drain(deadline)
-			}
+		err = wire.ErrUnheard
+		if s.lockUntil(s.reading, deadline) && (said || s.said) && s.drain(deadline) {
+			err = nil
 		}
 		hardClose(s.conn)
 		<-s.kept
 	})
-	return nil
+	return err
 }
+
+// Abort ends the connection without a word.
+func (s *socket) Abort() { _ = s.abort(wire.ErrClosed) }
 
 // sayClose sends a close frame if that can be done until the deadline, which
 // also ends a write that is stuck. Nothing may be written after it, so the
@@ -68,17 +71,17 @@ func closePayload(code wire.CloseCode, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
 }
 
-// drain reads and drops the rest of what the peer sends, to its close frame or
-// until it hangs up. The reading lock must be held.
-func (s *socket) drain(deadline time.Time) {
+// drain reads and drops the rest of what the peer sends, to its close frame, and reports
+// whether that came, or until it hangs up. The reading lock must be held.
+func (s *socket) drain(deadline time.Time) bool {
 	s.source.resume(deadline)
 	for {
 		if _, err := io.CopyN(io.Discard, s.in, s.left); err != nil {
-			return
+			return false
 		}
 		h, err := decodeHeader(s.in, s.scratch[:])
 		if err != nil || h.OpCode == opClose {
-			return
+			return err == nil
 		}
 		s.left = h.Length
 	}

@@ -30,8 +30,8 @@ type Buffer struct {
 	Mask [4]byte
 }
 
-// The pools hold buffers of four capacities: a few numbers, control messages,
-// descriptions, content.
+// The pools hold buffers of five capacities: a few numbers, control messages,
+// descriptions, content that is compressed or little, content.
 var pools = [...]struct {
 	size int
 	pool *sync.Pool
@@ -39,6 +39,7 @@ var pools = [...]struct {
 	{256, new(sync.Pool)},
 	{4 << 10, new(sync.Pool)},
 	{64 << 10, new(sync.Pool)},
+	{256 << 10, new(sync.Pool)},
 	{MaxMessage, new(sync.Pool)},
 }
 
@@ -99,7 +100,7 @@ func Footprint(n int) int {
 // frees b.
 func (b *Buffer) Fitted() *Buffer {
 	n := len(b.Bytes())
-	if Footprint(n) >= b.size || b.Mask != [4]byte{} {
+	if Footprint(n) >= b.size {
 		return b
 	}
 	fitting := NewBuffer(n)

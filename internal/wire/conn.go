@@ -24,7 +24,8 @@ type Conn interface {
 	Write(b *Buffer) error
 	// Close tells the peer the code and the reason, frees everything and
 	// ends calls that wait, at once where the peer does not answer. It may
-	// be called more than once, from any goroutine; the first call counts.
+	// be called more than once, from any goroutine; the first call counts. It
+	// returns ErrUnheard if the peer may not have got all that was written.
 	Close(code CloseCode, reason string) error
 	// Counters returns the bytes of messages and their framing so far.
 	Counters() (sent, received int64)
@@ -70,10 +71,32 @@ type Timed interface {
 	RoundTrip() time.Duration
 }
 
+// Aborter is a Conn that can end at once, where nobody listens any more.
+type Aborter interface {
+	Abort()
+}
+
+// Abort ends a connection, without a farewell if it can.
+func Abort(c Conn) {
+	if a, ok := c.(Aborter); ok {
+		a.Abort()
+	}
+	_ = c.Close(CloseAway, "") // nothing to lose
+}
+
 // Patient is a Conn that waits for another connection when one is lost.
 type Patient interface {
 	// SetPatience says for how long.
 	SetPatience(time.Duration)
+	// Lost returns for how long there has been no connection, 0 while there is
+	// one.
+	Lost() time.Duration
+	// Finish closes when the peer has got all that was written, over another
+	// connection if need be, for which it waits so long at most. It returns an
+	// error if the peer may not have got it. Nobody reads or writes any more.
+	Finish(within time.Duration) error
+	// Breaks returns how many connections were lost so far.
+	Breaks() int64
 }
 
 // ErrFraming is what the error of Read wraps when the peer broke the rules of
@@ -83,12 +106,15 @@ var ErrFraming = errors.New("the peer broke the rules of WebSocket")
 // ErrClosed is what Read and Write return after this side closed.
 var ErrClosed = errors.New("connection closed")
 
+// ErrUnheard is what Close returns if the peer may not have got all that was written.
+var ErrUnheard = errors.New("the other side did not answer the farewell")
+
 // ErrBusy says that the peer has another session and asks to wait for it.
 var ErrBusy = errors.New("the other side is busy with another session")
 
 // ErrGone says that the peer does not know the session that was to go on, or not
 // any more.
-var ErrGone = errors.New("the session is over at the other side")
+var ErrGone = fault.New(fault.Lost, "the session is over at the other side, so its state is unknown: run again")
 
 // CloseWith ends the session on c with err, which the peer is told.
 func CloseWith(c Conn, err error) {
@@ -124,7 +150,7 @@ func Fault(err error) error {
 		return fault.With(fault.Protocol, err)
 	}
 	c := (*CloseError)(nil)
-	if !errors.As(err, &c) {
+	if f := (*fault.Error)(nil); errors.As(err, &f) || !errors.As(err, &c) {
 		return lost(err)
 	}
 	switch {

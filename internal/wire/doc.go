@@ -43,7 +43,7 @@
 // Hellos and Acks not among them, and keep what they have written until the peer has
 // received it. It says so by an Ack at the latest when the messages that came since
 // the last one would fill a megabyte, where each counts as the smallest of 256
-// bytes, 4 KiB, 64 KiB and MaxMessage that holds it; a sender keeps some megabytes and
+// bytes, 4, 64 and 256 KiB and MaxMessage that holds it; a sender keeps some megabytes and
 // then waits, a receiver what it may have unanswered, and some. When a connection is lost (it fails, is
 // ended by somebody between, or nothing comes for 30 s, of which pings make sure) the
 // dialer makes another one and repeats its Hello with how many messages it has received
@@ -52,7 +52,8 @@
 // Hello and its own count, and both send what the other one lacks before anything new. A
 // listener that does not know the session, or not any more, closes with 4101, and the
 // dialer begins another. A receiver that has said Done waits 10 s for the sender to come
-// back, and then decides alone.
+// back, and then decides alone; a sender whose close was not answered after the Verdict
+// goes on for as long to deliver it.
 //
 // # Contents
 //
@@ -63,7 +64,7 @@
 // nearly all: the receiver says so by Known, or that it does not as soon as it
 // finds out; the sender waits for that before it seals, and the Seal says what has
 // become of it (contents). Where nothing was to be changed after that, Done's digest
-// covers contents too and says so.
+// covers contents too and says so. A sender that lacks more itself need not wait.
 //
 // # What is elsewhere
 //

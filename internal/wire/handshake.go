@@ -85,6 +85,11 @@ func readHello(c Conn) (*Hello, error) {
 	return m.(*Hello), nil
 }
 
+// Fits reports why this version cannot work, in a role, with a peer.
+func Fits(role Role, peer *Hello) error {
+	return fits(&Hello{Version: Version, VersionMin: Version, Role: role}, peer)
+}
+
 // fits reports why two sides cannot work together.
 func fits(a, b *Hello) error {
 	switch {
