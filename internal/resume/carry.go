@@ -141,6 +141,14 @@ func (h Handover) Attach(conn wire.Conn, peer uint64) {
 }
 
 func (h Handover) attach(conn wire.Conn, peer uint64) {
+	if after, missing, ok := h.handOver(conn, peer); ok {
+		h.c.o.Log.Warn("connected again", "after", after.Round(time.Millisecond).String(), "messages sent once more", missing)
+	}
+}
+
+// handOver does what attach says but for the log, and returns after how long without a
+// connection, and how many messages were sent once more.
+func (h Handover) handOver(conn wire.Conn, peer uint64) (after time.Duration, missing int, ok bool) {
 	c := h.c
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -160,28 +168,30 @@ func (h Handover) attach(conn wire.Conn, peer uint64) {
 		} else {
 			wire.CloseWith(conn, err)
 		}
-		return
+		return 0, 0, false
 	}
 	c.carrier = conn
 	c.untold = 0
 	c.changed.Broadcast()
-	next, after, missing := c.first, time.Since(c.lost), len(c.unsure)
+	next := c.first
+	after = time.Since(c.lost)
 	c.mu.Unlock()
-	defer func() {
-		c.o.Log.Warn("connected again", "after", after.Round(time.Millisecond).String(), "messages sent once more", missing)
-	}()
 	for {
-		b, n := c.again(conn, next)
-		if b == nil || c.failed(conn, conn.Write(b)) != nil {
-			return
+		b, n := c.unsent(conn, next)
+		if b == nil {
+			return after, missing, true
+		}
+		missing++
+		if c.failed(conn, conn.Write(b)) != nil {
+			return after, missing, true
 		}
 		next = n
 	}
 }
 
-// again returns the message after the first next ones, or after those that the peer
+// unsent returns the message after the first next ones, or after those that the peer
 // has, to be sent once more on conn, and how many there are with it.
-func (c *Conn) again(conn wire.Conn, next uint64) (*wire.Buffer, uint64) {
+func (c *Conn) unsent(conn wire.Conn, next uint64) (*wire.Buffer, uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next = max(next, c.first)
