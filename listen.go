@@ -57,8 +57,8 @@ func resuming(e endpoint, l link, redial resume.Redial) resume.Options {
 		o.Patience = resumeWithin
 	}
 	if l.mine.Role == wire.Role_SENDER {
-		// What a receiver writes is bounded by what it may have unanswered, and
-		// it must be able to write while it does not read.
+		// A receiver has none: it must be able to write while it does not read, and
+		// most of what it writes is bounded by what it may have unanswered.
 		o.Window = unsure
 	}
 	return o

@@ -48,9 +48,9 @@ type Options struct {
 	Redial Redial
 	// Window is how many bytes of memory messages take that are kept before Write
 	// waits for them to be acknowledged, some times ackAfter; with 0 it does so while
-	// there is no connection at most. Only a side whose peer bounds what it is
-	// sent by itself must never wait, and the side that takes messages in without
-	// waiting for Write may: acknowledgements come with them.
+	// there is no connection at most. A side may have a window if it goes on
+	// reading while it waits for Write, since acknowledgements come among the
+	// messages; one that does not must have none.
 	Window int
 	// Patience is how long the session waits for another connection; 0 for ever.
 	Patience time.Duration

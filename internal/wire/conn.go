@@ -9,7 +9,8 @@ import (
 )
 
 // Conn carries whole messages, in order, both ways at once. Package transport
-// satisfies it; sessions know nothing else of a network.
+// satisfies it, and resume over one of those after the other; sessions know nothing
+// else of a network.
 //
 // A Conn that failed once stays failed: every later call returns the same
 // error.
@@ -20,7 +21,8 @@ type Conn interface {
 	Read() (*Buffer, error)
 	// Write sends b as one message and frees it, also when it fails; b may
 	// be changed on the way. It is safe for concurrent use, each message
-	// going out whole, and waits while the peer does not read.
+	// going out whole, and waits while the peer does not read. That it was
+	// sent, or will be, is all that nil says.
 	Write(b *Buffer) error
 	// Close tells the peer the code and the reason, frees everything and
 	// ends calls that wait, at once where the peer does not answer. It may
