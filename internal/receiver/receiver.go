@@ -401,6 +401,6 @@ func (s *session) alone(err error, result digest.Digest) error {
 	if !lost || s.Problems.Code() != fault.OK || s.described != result {
 		return err
 	}
-	s.Log.Warn("the sender left before its verdict; what it had sealed is what is here now", "digest", result.String())
+	s.Log.Warn("the sender left before its verdict; what it had sealed is what is here now")
 	return nil
 }

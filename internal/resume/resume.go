@@ -71,24 +71,24 @@ type Conn struct {
 
 	breaks atomic.Int64
 
-	mu        sync.Mutex // guards the rest
-	changed   sync.Cond
-	carrier   wire.Conn     // nil while there is none
-	before    wire.Conn     // the one that was lost, until it is closed
-	lost      time.Time     // when
-	cause     error         // why
-	hurry     func()        // ends a Redial
-	turn      uint64        // the latest Handover, which alone is valid
-	patience  time.Duration // of o, or
-	changedAt time.Time     // what it was changed to then
-	err       error         // why the session has ended
-	unsure    []*wire.Buffer
-	first     uint64 // how many messages were sent before those
-	size      int    // of unsure, in bytes of memory
-	received  uint64
-	untold    int   // of received, what the peer has not been told of, as in size
-	sent      int64 // by connections that are over
-	got       int64
+	mu           sync.Mutex // guards the rest
+	changed      sync.Cond
+	carrier      wire.Conn     // nil while there is none
+	before       wire.Conn     // the one that was lost, until it is closed
+	lost         time.Time     // when
+	cause        error         // why
+	hurry        func()        // ends a Redial
+	turn         uint64        // the latest Handover, which alone is valid
+	patience     time.Duration // for another connection
+	patientSince time.Time     // when it was set, if it was
+	err          error         // why the session has ended
+	unsure       []*wire.Buffer
+	first        uint64 // how many messages were sent before those
+	size         int    // of unsure, in bytes of memory
+	received     uint64
+	untold       int   // of received, what the peer has not been told of, as in size
+	sent         int64 // by connections that are over
+	got          int64
 }
 
 var (
@@ -361,7 +361,7 @@ func (c *Conn) Counters() (sent, received int64) {
 func (c *Conn) SetPatience(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.patience, c.changedAt = d, time.Now()
+	c.patience, c.patientSince = d, time.Now()
 	if c.hurry != nil {
 		c.hurry()
 	}
