@@ -125,7 +125,7 @@ func newHello(role wire.Role, o Options, c *wire.Compression) *wire.Hello {
 		WholeFile:  o.WholeFile,
 		Abilities:  uint64(wire.Abilities),
 		Progress:   o.Timeout > 0,
-		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty, Sparse: o.Sparse},
+		Policy:     &wire.Policy{MaxDelete: o.MaxDelete, NoDelete: o.NoDelete, AllowEmpty: o.AllowEmpty, Sparse: o.Sparse, Backup: o.Backup},
 
 		Compression: c,
 	}
@@ -241,6 +241,10 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	// not to make one in the source.
 	if within(r.Dir, from.path) {
 		err := fault.New(fault.Path, "the destination lies in the source, or is the same directory")
+		return Result{Code: CodeOf(err)}, err
+	}
+	if r.BackupDir != "" && within(r.BackupDir, from.path) {
+		err := fault.New(fault.Path, "backup directory %s: it lies in the source, or is the same directory", r.BackupDir)
 		return Result{Code: CodeOf(err)}, err
 	}
 	to, err := r.open()

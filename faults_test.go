@@ -21,6 +21,7 @@ type faults struct {
 	of     func(dirfs.Call) bool
 	at     int
 	always bool // all of them fail
+	after  bool // all that come after it fail too
 	err    error
 
 	mu    sync.Mutex // guards the rest
@@ -35,10 +36,12 @@ func (f *faults) before(c dirfs.Call) error {
 		return nil
 	}
 	f.calls++
-	if f.calls != f.at && !f.always {
+	if f.calls != f.at && !f.always && !(f.after && f.calls > f.at) {
 		return nil
 	}
-	f.hit = c
+	if f.hit == (dirfs.Call{}) || !f.after {
+		f.hit = c
+	}
 	return &fs.PathError{Op: c.Op, Path: c.Name, Err: f.err}
 }
 

@@ -33,6 +33,12 @@ type Receiver struct {
 	// IgnoreSpace begins even where the disk looks too small for what is to
 	// be written.
 	IgnoreSpace bool
+	// BackupDir is a directory in which what is replaced or removed is saved, under
+	// its relative path and durably, before it goes; "" for none. It is made when
+	// something is to be saved there, and must not be in Dir, nor Dir in it, nor
+	// either in or around the source. A file that was saved under the same path by
+	// an earlier run is replaced. What moves is not saved, nor what has no content.
+	BackupDir string
 	Options
 }
 
@@ -68,10 +74,11 @@ func closing(to *taker, result Result, err error) (Result, error) {
 // taker is a Receiver whose directory is open and locked.
 type taker struct {
 	Receiver
-	path string // without links
-	root dirfs.Dir
-	lock *lock.Lock
-	area *stage.Area // nil between sessions, when the last one succeeded
+	path   string // without links
+	root   dirfs.Dir
+	lock   *lock.Lock
+	area   *stage.Area // nil between sessions, when the last one succeeded
+	backup *backupDir  // nil for none
 
 	compression *wire.Compression
 }
@@ -111,24 +118,34 @@ func (t *taker) enter(path string) (err error) {
 	if err != nil {
 		return fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
 	}
+	if t.BackupDir != "" {
+		if t.backup, err = openBackup(t.BackupDir, path, t.root, t.NoFsync); err != nil {
+			return errors.Join(err, t.lock.Release())
+		}
+	}
 	if err := t.work(); err != nil {
-		return errors.Join(err, t.lock.Release())
+		return errors.Join(err, t.backup.close(), t.lock.Release())
 	}
 	return nil
 }
 
-// work makes the working directory if it is not there.
+// work makes the working directories that are not there.
 func (t *taker) work() (err error) {
 	if t.area == nil {
-		if t.area, err = stage.Open(t.root, t.NoFsync); err != nil {
-			code := fault.Path
-			if apply.DiskFailed(err) {
-				code = fault.Disk
-			}
-			return fault.New(code, "destination %s: %w", t.Dir, err)
+		if t.area, err = stage.Open(t.root, stage.Options{NoSync: t.NoFsync}); err != nil {
+			return unworkable("destination", t.Dir, err)
 		}
 	}
-	return nil
+	return t.backup.work(t.area.ID)
+}
+
+// unworkable is why there is no working directory in dir.
+func unworkable(what, dir string, err error) error {
+	code := fault.Path
+	if apply.DiskFailed(err) {
+		code = fault.Disk
+	}
+	return fault.New(code, "%s %s: %w", what, dir, err)
 }
 
 // prepare makes the directory if it is missing and returns its path without
@@ -167,7 +184,7 @@ func (t *taker) close() error {
 	if t.area != nil {
 		err = t.area.Leave(t.area.Root.MTime)
 	}
-	return errors.Join(err, t.lock.Release(), t.root.Close())
+	return errors.Join(err, t.backup.close(), t.lock.Release(), t.root.Close())
 }
 
 func (t *taker) role() wire.Role { return wire.Role_RECEIVER }
@@ -192,20 +209,20 @@ func (t *taker) hello() (*wire.Hello, error) {
 	h := newHello(wire.Role_RECEIVER, t.Options, t.compression)
 	h.Location = newLocation(t.root)
 	h.Cached = !empty && t.hasCache(t.path)
-	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon)}
+	h.Destination = &wire.Destination{Id: t.area.ID[:], Empty: empty, Canon: wire.NewCanon(t.area.Canon), Backup: t.backup.location()}
 	return h, nil
 }
 
 func (t *taker) session(ctx context.Context, l link, r *run) error {
 	handles := dirfs.NewHandles(t.root, dirfs.DefaultHandles())
 	defer handles.Close()
-	d := receiver.Destination{Area: t.area, Handles: handles, Empty: l.mine.Destination.Empty, Here: l.mine.Location}
+	d := receiver.Destination{Area: t.area, Handles: handles, Empty: l.mine.Destination.Empty, Here: l.mine.Location, Backup: t.backup.begin()}
 	var known *cache.Cache
 	if l.comparesContent() || l.cached() {
 		known = t.cache(t.path, t.root, l)
 	}
 	result, err := receiver.Run(ctx, l.conn, l.peer, d, receiver.Options{
-		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse},
+		Policy:      receiver.Policy{MaxDelete: t.MaxDelete, NoDelete: t.NoDelete, AllowEmpty: t.AllowEmpty, Sparse: t.Sparse, Backup: t.Backup},
 		Checksum:    t.Checksum,
 		WholeFile:   t.WholeFile,
 		Cache:       known,
@@ -222,6 +239,9 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 		t.area = nil
 	} else {
 		t.area.Leftover = true // what this session wrote may not be durable
+	}
+	if lerr := t.backup.leave(); err == nil && lerr != nil {
+		err = unworkable("leave backup directory", t.BackupDir, lerr)
 	}
 	r.result.Digest = result.Digest.String()
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)

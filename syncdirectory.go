@@ -85,6 +85,9 @@ type Options struct {
 	NoDelete bool
 	// AllowEmpty lets a source without entries empty a destination.
 	AllowEmpty bool
+	// Backup refuses to replace or remove anything that is not saved, since the
+	// receiver has no BackupDir. It is enough that one side asks for it.
+	Backup bool
 	// Compression says how the sender compresses what it sends: "auto" or
 	// "", by what the connection and the content turn out to be; "none";
 	// "zstd" or "zstd:LEVEL", always, with a level from 1 to 22, of which 1,

@@ -14,6 +14,8 @@
 //     that exist.
 //  2. Install, for a batch or at the end: barrier, then one rename each.
 //  3. Remove, unless anything failed: a barrier before it.
+//     What is replaced or removed is saved in the Backup before these barriers, and
+//     stays where that failed.
 //  4. Finish: directory metadata, deepest first, and the last barrier.
 package apply
 
@@ -22,6 +24,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/sync-directory/sync-directory/internal/backup"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/stage"
@@ -37,6 +40,11 @@ type Applier struct {
 	Problem func(path, operation string, err error)
 	// Changes counts what was done.
 	Changes wire.Changes
+	// Backup is where what is replaced or removed is saved before; nil for nowhere.
+	Backup *backup.Backup
+	// Trees are what was there and what is wanted: they say where something was that
+	// was displaced.
+	Trees []*tree.Dir
 
 	fresh  map[*tree.Dir]bool // directories that this run has made; true while they are built aside
 	lost   map[*tree.Dir]bool // directories that it could not make
@@ -45,6 +53,7 @@ type Applier struct {
 	staged []waiting          // files and links that are staged
 	bytes  int64              // content of staged
 	wrote  bool               // something is to be made durable
+	leaves bool               // something displaced could not be saved, and stays
 
 	// stale are the directories whose own metadata is to be set, with their
 	// wanted entries where those are not to be found above them: a directory

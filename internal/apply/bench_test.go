@@ -16,7 +16,7 @@ func BenchmarkInstall(b *testing.B) {
 	root, err := dirfs.OpenRoot(temp(b), dirfs.Options{})
 	ok(b, err)
 	defer root.Close()
-	area, err := stage.Open(root, true)
+	area, err := stage.Open(root, stage.Options{NoSync: true})
 	ok(b, err)
 	handles := dirfs.NewHandles(root, 8)
 	defer handles.Close()

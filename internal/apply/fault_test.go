@@ -74,7 +74,7 @@ func mirrorUntil(ctx context.Context, t testing.TB, from, to string, portable bo
 	if before != nil {
 		root = dirfs.Inject(root, before)
 	}
-	area, err := stage.Open(root, false)
+	area, err := stage.Open(root, stage.Options{})
 	if err != nil {
 		return fault.Path, err.Error()
 	}

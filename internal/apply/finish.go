@@ -21,7 +21,7 @@ func (a *Applier) Finish(root *tree.Entry, leave bool) error {
 			return Disk("sync", err)
 		}
 	}
-	if leave {
+	if leave || a.leaves {
 		if err := a.Area.Leave(a.Area.Canon.Time(root.MTime())); err != nil {
 			return Disk("leave "+tree.Reserved, err)
 		}

@@ -25,7 +25,7 @@ func TestChangeOfCase(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer root.Close()
-			area, err := stage.Open(root, true)
+			area, err := stage.Open(root, stage.Options{NoSync: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,8 +14,11 @@ func (a *Applier) Install(ctx context.Context) error {
 	if len(a.staged) == 0 {
 		return nil
 	}
-	if err := a.Area.Barrier(); err != nil {
-		return Disk("sync", err)
+	if err := a.saveReplaced(ctx); err != nil {
+		return err
+	}
+	if err := a.barrier(); err != nil {
+		return err
 	}
 	return a.installStaged(ctx)
 }
@@ -34,6 +37,9 @@ func (a *Applier) installStaged(ctx context.Context) error {
 func (a *Applier) InstallAll(ctx context.Context) error {
 	if len(a.staged)+len(a.tops)+len(a.moves) == 0 {
 		return nil
+	}
+	if err := a.saveReplaced(ctx); err != nil {
+		return err
 	}
 	if err := a.syncAside(); err != nil {
 		return err
@@ -72,6 +78,16 @@ func (a *Applier) installTops(ctx context.Context) error {
 func (a *Applier) syncAside() error {
 	if err := a.syncTrees(); err != nil {
 		return err
+	}
+	return a.barrier()
+}
+
+// barrier makes durable what is staged, and what is saved.
+func (a *Applier) barrier() error {
+	if a.Backup != nil {
+		if err := a.Backup.Barrier(); err != nil {
+			return Disk("sync the backup", err)
+		}
 	}
 	return Disk("sync", a.Area.Barrier())
 }
@@ -125,7 +141,7 @@ func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 	s := &w.step
 	name := s.Entry().Name
 	if s.Displaces() {
-		return a.displace(h, name, w.name)
+		return a.displace(h, s, w.name)
 	}
 	if s.Have == nil && !a.Area.Canon.FoldsCase {
 		// A rename would replace what somebody has put there since the
@@ -142,10 +158,10 @@ func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 // first, so that one call swaps the two and there is no instant at which the
 // old one lies where leftovers are cleared. Where the system cannot swap there
 // is one at which the path is missing.
-func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
-	err := a.swap(h, name, tmp)
-	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
-		err = a.swap(h, name, tmp)
+func (a *Applier) displace(h dirfs.Dir, s *tree.Step, tmp string) error {
+	err := a.swap(h, s, tmp)
+	if errors.Is(err, fs.ErrPermission) && unlock(h, s.Entry().Name) {
+		err = a.swap(h, s, tmp)
 	}
 	return err
 }
@@ -162,16 +178,16 @@ func unlock(h dirfs.Dir, name string) bool {
 	return err == nil && info.Perm&0o200 == 0 && d.Chmod(info.Perm|0o700) == nil
 }
 
-func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
+func (a *Applier) swap(h dirfs.Dir, s *tree.Step, tmp string) error {
 	from := a.Area.Files
 	displaced := a.Area.Displaced
-	placed := a.Area.Next()
+	name, placed := s.Entry().Name, a.Area.NextFor(s.Path())
 	if err := from.Rename(tmp, displaced, placed); err != nil {
 		return err
 	}
 	err := displaced.Exchange(placed, h, name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = a.replace(h, name, placed)
+		err = a.replace(h, s, placed)
 	}
 	if err != nil {
 		err = errors.Join(err, displaced.Rename(placed, from, tmp))
@@ -180,9 +196,9 @@ func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 }
 
 // replace does what an exchange would, in two steps.
-func (a *Applier) replace(h dirfs.Dir, name, placed string) error {
+func (a *Applier) replace(h dirfs.Dir, s *tree.Step, placed string) error {
 	displaced := a.Area.Displaced
-	old := a.Area.Next()
+	name, old := s.Entry().Name, a.Area.NextFor(s.Path())
 	if err := h.Rename(name, displaced, old); err != nil {
 		return err
 	}

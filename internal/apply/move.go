@@ -99,7 +99,7 @@ func (a *Applier) placeMoved(w *waiting) error {
 	there := false
 	if s.Displaces() {
 		err = a.in(s.Dir, func(h dirfs.Dir) (err error) {
-			there, err = a.displaceStaged(h, s.Entry().Name, staged.name)
+			there, err = a.displaceStaged(h, s, staged.name)
 			return err
 		})
 	} else {
@@ -114,12 +114,12 @@ func (a *Applier) placeMoved(w *waiting) error {
 
 // displaceStaged does what displace does, but never has what is staged where it
 // would be removed. It reports whether it is in its place, also with an error.
-func (a *Applier) displaceStaged(h dirfs.Dir, name, tmp string) (there bool, err error) {
-	files := a.Area.Files
+func (a *Applier) displaceStaged(h dirfs.Dir, s *tree.Step, tmp string) (there bool, err error) {
+	files, name := a.Area.Files, s.Entry().Name
 	err = files.Exchange(tmp, h, name)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		err = a.displace(h, name, tmp)
+		err = a.displace(h, s, tmp)
 		return err == nil, err
 	case err != nil:
 		return false, err
@@ -220,16 +220,9 @@ func (a *Applier) take(s tree.Step) error {
 
 // files returns how many files are below d.
 func files(d *tree.Dir) (n uint64) {
-	for stack := []*tree.Dir{d}; len(stack) > 0; {
-		d := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		for i := range d.Entries {
-			switch e := &d.Entries[i]; e.Type {
-			case tree.File:
-				n++
-			case tree.Directory:
-				stack = append(stack, e.Dir)
-			}
+	for _, e := range d.All() {
+		if e.Type == tree.File {
+			n++
 		}
 	}
 	return n

@@ -14,23 +14,30 @@ import (
 // Remove removes what the plan says, and what was displaced. Everything new
 // is installed and made durable before.
 func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func()) error {
-	displaced, err := occupied(a.Area.Displaced)
+	displaced, err := read(ctx, a.Area.Displaced)
 	if err != nil {
-		return Disk("read", err)
+		return err
 	}
-	if len(removals) == 0 && !displaced {
+	defer displaced.close()
+	if len(removals) == 0 && displaced == nil {
 		return nil
 	}
-	if a.wrote {
+	r := remover{handles: a.Handles, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
+	if a.Backup != nil {
+		if r.stays, err = a.saveAll(ctx, removals, displaced); err != nil {
+			return err
+		}
+		a.leaves = displaced.holds(r.stays)
+	}
+	if a.wrote || a.Backup != nil {
 		if err := a.syncInstalled(); err != nil {
 			return err
 		}
-		if err := a.Area.Barrier(); err != nil {
-			return Disk("sync", err)
+		if err := a.barrier(); err != nil {
+			return err
 		}
 	}
 	a.wrote = true
-	r := remover{handles: a.Handles, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
 	for i := range removals {
 		s := &removals[i]
 		if a.foldsOnto(s) {
@@ -44,10 +51,7 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 	if DiskFailed(r.failed) {
 		return Disk("remove", r.failed)
 	}
-	if displaced {
-		return a.Clear(ctx, a.Area.Displaced, r.removed)
-	}
-	return nil
+	return displaced.clear(ctx, r.stays, r.removed)
 }
 
 // syncInstalled makes what was renamed in durable where a barrier does not.
@@ -68,47 +72,73 @@ func (a *Applier) syncInstalled() error {
 
 // Displaced returns how many entries an earlier run has displaced and did not
 // remove.
-func (a *Applier) Displaced(ctx context.Context) (n uint64, err error) {
-	if found, err := occupied(a.Area.Displaced); !found {
-		return 0, Disk("read "+tree.Reserved, err)
+func (a *Applier) Displaced(ctx context.Context) (uint64, error) {
+	c, err := read(ctx, a.Area.Displaced)
+	if c == nil {
+		return 0, err
 	}
-	handles := dirfs.NewHandles(a.Area.Displaced, dirfs.DefaultHandles())
-	defer handles.Close()
-	root, err := scan.Scan(ctx, handles, scan.Options{Workers: 1})
-	switch {
-	case ctx.Err() != nil:
-		return 0, context.Cause(ctx)
-	case err != nil:
-		return 0, Disk("read "+tree.Reserved, err)
-	}
-	return root.Entries() - 1, nil
-}
-
-func occupied(d dirfs.Dir) (bool, error) {
-	found := false
-	err := d.Names(func([]byte) bool { found = true; return false })
-	return found, err
+	defer c.close()
+	return c.root.Entries() - 1, nil
 }
 
 // Clear removes everything in a directory of the area, without looking at a
 // plan: what is there belongs to the receiver.
 func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) error {
-	if found, err := occupied(dir); !found {
-		return Disk("read "+tree.Reserved, err)
+	c, err := read(ctx, dir)
+	if err != nil {
+		return err
 	}
-	handles := dirfs.NewHandles(dir, dirfs.DefaultHandles())
-	defer handles.Close()
-	root, err := scan.Scan(ctx, handles, scan.Options{Workers: 1})
+	defer c.close()
+	return c.clear(ctx, nil, removed)
+}
+
+// cupboard is a directory of the area with what is in it; nil where that is nothing.
+type cupboard struct {
+	handles *dirfs.Handles
+	root    tree.Entry
+}
+
+func read(ctx context.Context, dir dirfs.Dir) (*cupboard, error) {
+	occupied := false
+	err := dir.Names(func([]byte) bool { occupied = true; return false })
+	if !occupied {
+		return nil, Disk("read "+tree.Reserved, err)
+	}
+	c := &cupboard{handles: dirfs.NewHandles(dir, dirfs.DefaultHandles())}
+	c.root, err = scan.Scan(ctx, c.handles, scan.Options{Workers: 1})
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
 	case err != nil:
-		return Disk("read "+tree.Reserved, err)
+		err = Disk("read "+tree.Reserved, err)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cupboard) close() {
+	if c != nil {
+		c.handles.Close()
+	}
+}
+
+// holds reports whether some of what is there stays.
+func (c *cupboard) holds(stays map[*tree.Entry]bool) bool {
+	return c != nil && anyOf(c.root.Dir, stays)
+}
+
+// clear removes all but what stays.
+func (c *cupboard) clear(ctx context.Context, stays map[*tree.Entry]bool, removed func()) error {
+	if c == nil {
+		return nil
 	}
 	var failed error
-	r := remover{handles: handles, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
-	for i := range root.Dir.Entries {
-		if err := r.remove(ctx, root.Dir, &root.Dir.Entries[i]); err != nil {
+	r := remover{handles: c.handles, stays: stays, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
+	for i := range c.root.Dir.Entries {
+		if err := r.remove(ctx, c.root.Dir, &c.root.Dir.Entries[i]); err != nil {
 			return err
 		}
 	}
@@ -119,6 +149,7 @@ func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) erro
 // nothing else: where something has appeared since, its directory stays.
 type remover struct {
 	handles *dirfs.Handles
+	stays   map[*tree.Entry]bool // what is not removed after all
 	problem func(path, operation string, err error)
 	removed func()
 	failed  error // the last one
@@ -140,8 +171,19 @@ func (a *Applier) foldsOnto(s *tree.Step) bool {
 	return false
 }
 
-// remove removes entry e of d, with an explicit stack for what is below.
+// remove removes entry e of d.
 func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error {
+	return walk(ctx, d, e, func(d *tree.Dir, e *tree.Entry) error {
+		if !r.stays[e] {
+			r.one(d, e)
+		}
+		return nil
+	})
+}
+
+// walk calls f with every entry below entry e of d, deepest first, and with e itself:
+// but for directories that move and what is in them. It does not recurse.
+func walk(ctx context.Context, d *tree.Dir, e *tree.Entry, f func(*tree.Dir, *tree.Entry) error) error {
 	type frame struct {
 		in   *tree.Dir
 		e    *tree.Entry
@@ -152,17 +194,19 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		f := &stack[len(stack)-1]
-		if f.e.Dir != nil && f.e.Flags&tree.Moved != 0 { // which is elsewhere
+		top := &stack[len(stack)-1]
+		if top.e.Dir != nil && top.e.Flags&tree.Moved != 0 { // which is elsewhere
 			stack = stack[:len(stack)-1]
 			continue
 		}
-		if below := f.e.Dir; below != nil && f.next < len(below.Entries) {
-			f.next++
-			stack = append(stack, frame{in: below, e: &below.Entries[f.next-1]})
+		if below := top.e.Dir; below != nil && top.next < len(below.Entries) {
+			top.next++
+			stack = append(stack, frame{in: below, e: &below.Entries[top.next-1]})
 			continue
 		}
-		r.one(f.in, f.e)
+		if err := f(top.in, top.e); err != nil {
+			return err
+		}
 		stack = stack[:len(stack)-1]
 	}
 	return nil

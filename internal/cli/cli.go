@@ -92,7 +92,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdirectory.Result, error) {
 	f := &c.f
 	s := &syncdirectory.Sender{Dir: f.from, Links: f.links, Options: o}
-	r := &syncdirectory.Receiver{Dir: f.outputDir, ForceRoot: f.forceRoot, NoFsync: f.noFsync, IgnoreSpace: f.ignoreSpace, Options: o}
+	r := &syncdirectory.Receiver{Dir: f.outputDir, ForceRoot: f.forceRoot, NoFsync: f.noFsync, IgnoreSpace: f.ignoreSpace, BackupDir: f.backupDir, Options: o}
 	switch {
 	case f.from != "" && f.outputDir != "":
 		r.Counters = nil // of the two, the sender's are shown

@@ -47,7 +47,7 @@ Exit codes, the first that applies:
       disk too small
    5  not let in: TLS, host name, origin, busy
   20  interrupted by a signal
-  25  a guard refused the plan: --max-delete, empty source
+  25  a guard refused the plan: --max-delete, empty source, --backup
   12  the peer broke the protocol, or content did not match its checksum
   11  the destination's disk failed: full, read-only, sync failed
   10  connection lost and not regained; port in use; state unknown, run again
@@ -87,6 +87,8 @@ type flags struct {
 	noDelete, allowEmpty  bool
 	forceRoot, noFsync    bool
 	sparse, ignoreSpace   bool
+	backup                bool
+	backupDir             string
 	transfers, checkers   int
 	compress              string
 	timeout, contimeout   time.Duration
@@ -139,6 +141,8 @@ func (f *flags) define(c *cobra.Command) {
 	p.Uint64Var(&f.maxDelete, "max-delete", 0, "refuse, before any change, to remove more than `N` entries")
 	p.BoolVar(&f.noDelete, "no-delete", false, "remove nothing")
 	p.BoolVar(&f.delete, "delete", true, "accepted for those who type it: removing is what this program does")
+	p.StringVar(&f.backupDir, "backup-dir", "", "save in `DIR` what is replaced or removed, before it goes (receiver)")
+	p.BoolVar(&f.backup, "backup", false, "refuse to replace or remove anything where the receiver has no --backup-dir")
 	p.BoolVar(&f.allowEmpty, "allow-empty", false, "let an empty source empty the destination")
 	p.BoolVar(&f.forceRoot, "force-root", false, "let / or the home directory be the destination (receiver)")
 	p.BoolVarP(&f.sparse, "sparse", "S", false, "leave holes in large files where the source has some")
@@ -203,6 +207,10 @@ func (f *flags) checkValues() error {
 		return usage("--links belongs to the sender, which decides what is described")
 	case (f.forceRoot || f.noFsync || f.ignoreSpace) && f.outputDir == "":
 		return usage("--force-root, --no-fsync and --ignore-space belong to the receiver")
+	case f.backupDir != "" && f.outputDir == "":
+		return usage("--backup-dir belongs to the receiver; a sender asks by --backup that it has one")
+	case f.backup && f.outputDir != "" && f.backupDir == "":
+		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")
 	case f.insecure && len(f.listen) == 0:
 		return usage("--insecure goes with --listen: without that, only this machine can connect")
 	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure) && !f.portSet:
@@ -253,6 +261,7 @@ func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) sync
 		AllowEmpty:  f.allowEmpty,
 		Compression: f.compress,
 		Sparse:      f.sparse,
+		Backup:      f.backup,
 		Timeout:     f.timeout,
 		Log:         log,
 		Counters:    counters,

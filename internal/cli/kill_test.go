@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,7 +19,7 @@ import (
 // TestKillWhileMoving kills a run at a random moment, in which directories and
 // files move, some of them to where something of another type is. Every path is as
 // it was or as it shall be, nothing that moves is lost, nor what makes way before all
-// is in place, and the next run heals.
+// is in place, or at all with a backup, and the next run heals.
 func TestKillWhileMoving(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -27,7 +28,7 @@ func TestKillWhileMoving(t *testing.T) {
 	dir, err := os.MkdirTemp(memory(), "kill")
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	old, in, out := filepath.Join(dir, "old"), filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	old, in, out, saved := filepath.Join(dir, "old"), filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "saved")
 	const many = 150
 	when := time.Unix(1e9, 0)
 	write := func(path, content string) {
@@ -79,8 +80,13 @@ func TestKillWhileMoving(t *testing.T) {
 		if said, err := exec.Command("cp", "-a", old, out).CombinedOutput(); err != nil {
 			t.Fatalf("cp: %s", said)
 		}
+		must(t, errors.Join(os.RemoveAll(saved), os.Mkdir(saved, 0o755)))
+		args := []string{"--from", in, "--output-dir", out}
+		if round%2 == 1 {
+			args = append(args, "--backup-dir", saved)
+		}
 		begun := time.Now()
-		run := begin(t, "--from", in, "--output-dir", out)
+		run := begin(t, args...)
 		if round > 0 { // the first tells how long it takes when nothing happens
 			time.Sleep(time.Duration(r.Int64N(int64(took))))
 			_ = run.cmd.Process.Kill() // it may have ended
@@ -105,7 +111,15 @@ func TestKillWhileMoving(t *testing.T) {
 				t.Errorf("round %d: %s is torn", round, path)
 			}
 		}
-		complete := true
+		old, err := look(saved)
+		must(t, err)
+		for path, s := range old {
+			kept[s.Content] = true
+			if s.Mode&unix.S_IFMT == unix.S_IFREG && !strings.HasPrefix(path, ".sync-directory/") && s.Content != before[path].Content {
+				t.Errorf("round %d: %s is saved torn", round, path)
+			}
+		}
+		complete := round%2 == 0 // otherwise what makes way is saved
 		for path, s := range want {
 			complete = complete && now[path].Content == s.Content && now[path].Mode&unix.S_IFMT == s.Mode&unix.S_IFMT
 		}
@@ -117,11 +131,19 @@ func TestKillWhileMoving(t *testing.T) {
 				t.Errorf("round %d: the content of %s is lost", round, path)
 			}
 		}
-		next := begin(t, "--from", in, "--output-dir", out)
+		next := begin(t, args...)
 		if code := next.ends(patience); code != 0 {
 			t.Errorf("round %d: the next run ends with %d: %s", round, code, next.out.String())
 		}
 		check(t, "healed", want, out)
+		if round%2 == 1 {
+			for i := 2; i < many; i += 3 {
+				b, err := os.ReadFile(fmt.Sprintf("%s/onto%d", saved, i))
+				if must(t, err); string(b) != fmt.Sprint("makes way ", i) {
+					t.Errorf("round %d: onto%d is saved as %q", round, i, b)
+				}
+			}
+		}
 		if t.Failed() {
 			t.FailNow()
 		}

@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
@@ -29,6 +30,9 @@ func (s *session) guard(ctx context.Context) error {
 	if s.sourceEmpty() && removed > fewEntries && !s.Policy.AllowEmpty {
 		return fault.New(fault.Guard, "the source is empty and the destination holds %d entries: nothing was changed; see --allow-empty", removed)
 	}
+	if s.Policy.Backup && s.apply.Backup == nil && (removed > 0 || slices.ContainsFunc(s.plan.Steps, replaces)) {
+		return fault.New(fault.Guard, "what would be replaced or removed is to be saved (--backup), and the receiver has no --backup-dir: nothing was changed")
+	}
 	if m := s.Policy.MaxDelete; m != nil && removed > *m {
 		return errTooMany(removed, *m)
 	}
@@ -46,6 +50,8 @@ func (s *session) sourceEmpty() bool {
 	}
 	return true
 }
+
+func replaces(s tree.Step) bool { return s.Replaces() }
 
 func errTooMany(removed, limit uint64) error {
 	return fault.New(fault.Guard, "%d entries would be removed, more than the %d that --max-delete allows: nothing was changed", removed, limit)

@@ -28,4 +28,7 @@ func TestStricter(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, p)
 		}
 	}
+	if p := (receiver.Policy{}).Stricter(&wire.Policy{Backup: true}); !p.Backup {
+		t.Error("the peer asks for a backup in vain")
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
+	"github.com/sync-directory/sync-directory/internal/backup"
 	"github.com/sync-directory/sync-directory/internal/cache"
 	"github.com/sync-directory/sync-directory/internal/contents"
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -55,6 +56,7 @@ type Policy struct {
 	NoDelete   bool    // remove nothing
 	AllowEmpty bool    // let an empty source empty the destination
 	Sparse     bool    // leave holes where the source has some
+	Backup     bool    // change nothing that is not saved
 }
 
 // Stricter returns the policy that keeps both p and what the peer asks for.
@@ -64,6 +66,7 @@ func (p Policy) Stricter(peer *wire.Policy) Policy {
 	}
 	p.NoDelete = p.NoDelete || peer.NoDelete
 	p.Sparse = p.Sparse || peer.Sparse
+	p.Backup = p.Backup || peer.Backup
 	if peer.MaxDelete != nil && (p.MaxDelete == nil || *peer.MaxDelete < *p.MaxDelete) {
 		p.MaxDelete = peer.MaxDelete
 	}
@@ -89,6 +92,7 @@ type Destination struct {
 	Handles *dirfs.Handles // of its directories
 	Empty   bool           // it holds nothing, and its Hello said so
 	Here    *wire.Location // where it is
+	Backup  *backup.Backup // where what is replaced or removed is saved; nil for nowhere
 }
 
 // Run takes the directory of the sender that sent peer into d. It returns when
@@ -240,6 +244,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		expander: sync.OnceValue(wire.NewExpander),
 	}
 	s.apply = apply.New(d.Area, d.Handles, s.problem)
+	s.apply.Backup = d.Backup
 	s.want = tree.Entry{Type: tree.Directory, Dir: new(tree.Dir)}
 	s.index = tree.NewIndex(&s.want)
 	return s
@@ -298,6 +303,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 		s.forget()
 	}
 	s.described = s.summer.Root(&s.want)
+	s.apply.Trees = []*tree.Dir{s.have.Dir, s.want.Dir}
 	if err := s.reuse(ctx); err != nil {
 		return err
 	}

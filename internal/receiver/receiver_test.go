@@ -45,7 +45,7 @@ func destination(t *testing.T, text string, before func(dirfs.Call) error) *plac
 		root = dirfs.Inject(root, before)
 	}
 	if err == nil {
-		p.area, err = stage.Open(root, true)
+		p.area, err = stage.Open(root, stage.Options{NoSync: true})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,6 @@ package receiver
 
 import (
 	"context"
-	"errors"
-	"math"
 
 	"github.com/dustin/go-humanize"
 
@@ -11,16 +9,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
-
-// room returns how many bytes the disk still takes; as many as there can be
-// where it does not say.
-func (s *session) room() (uint64, error) {
-	space, err := s.area.Files.Space()
-	if errors.Is(err, errors.ErrUnsupported) {
-		return math.MaxUint64, nil
-	}
-	return space.Bytes, fault.With(fault.Path, err)
-}
 
 // takes returns how many bytes a file takes on the disk. Of one with holes that
 // stay holes nobody knows before it is read: it counts as none.
@@ -34,37 +22,77 @@ func (s *session) takes(e *tree.Entry) uint64 {
 // fits refuses a plan for which the disk is too small, before anything is
 // changed. What earlier sessions have staged goes before that.
 func (s *session) fits(ctx context.Context) error {
-	free, err := s.room()
+	free, err := s.area.Room()
 	if err == nil && s.needs() > free && s.left {
 		if err = s.dropLeft(ctx); err == nil {
-			free, err = s.room()
+			free, err = s.area.Room()
 		}
 	}
 	if err != nil {
+		return fault.With(fault.Path, err)
+	}
+	if err := s.enough("destination", s.needs(), free); err != nil || s.apply.Backup == nil || s.savesHere() {
 		return err
 	}
-	return s.enough(s.needs(), free)
+	if free, err = s.apply.Backup.Room(); err != nil {
+		return fault.With(fault.Path, err)
+	}
+	return s.enough("backup", s.goes(0), free)
+}
+
+// savesHere reports whether what is saved stays on the destination's disk.
+func (s *session) savesHere() bool {
+	return s.apply.Backup != nil && s.apply.Backup.Dev() == s.have.Dir.Dev
+}
+
+// goes returns how many bytes are in files that are replaced or removed, and have the
+// flags. What is verified first mostly stays.
+func (s *session) goes(flags tree.Flags) (n uint64) {
+	count := func(e *tree.Entry) {
+		if e.Flags&(flags|tree.Moved) == flags {
+			n += uint64(e.Size)
+		}
+	}
+	tops := func(e *tree.Entry) {
+		count(e)
+		for _, below := range e.Dir.All() {
+			count(below)
+		}
+	}
+	for i := range s.plan.Steps {
+		if step := &s.plan.Steps[i]; step.Replaces() && step.Kind != tree.Verify || step.Index >= 0 && step.Displaces() {
+			tops(step.Have)
+		}
+	}
+	for i := range s.plan.Removals {
+		tops(s.plan.Removals[i].Have)
+	}
+	return n
 }
 
 // enough refuses to begin with less than what is needed.
-func (s *session) enough(need, free uint64) error {
+func (s *session) enough(whose string, need, free uint64) error {
 	if need <= free || s.IgnoreSpace {
 		return nil
 	}
-	return fault.New(fault.Path, "the destination's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", humanize.IBytes(need), humanize.IBytes(free))
+	return fault.New(fault.Path, "the %s's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", whose, humanize.IBytes(need), humanize.IBytes(free))
 }
 
 // needs returns what the plan takes. What is new stays; what replaces something
 // takes the difference in the end, and its own size until its batch is installed.
 func (s *session) needs() uint64 {
 	var stays, passes uint64
+	saves := s.savesHere() // so that what is replaced stays
+	if saves {
+		stays = s.goes(tree.Shared) // of which copies are saved
+	}
 	for i := range s.plan.Steps {
 		step := &s.plan.Steps[i]
 		if step.Kind != tree.Fetch && (step.Kind != tree.Reuse || s.area.Links(step.From, meta(step.Entry()))) {
 			continue
 		}
 		n := s.takes(step.Entry())
-		if have := step.Have; have != nil && have.Type == tree.File {
+		if have := step.Have; have != nil && have.Type == tree.File && !saves {
 			old := uint64(have.Size)
 			stays += n - min(n, old)
 			passes += min(n, old)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -20,11 +21,10 @@ func (s *session) stream(ctx context.Context) error {
 		return errTooMany(removed, *m)
 	}
 	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
-	room, err := s.room()
-	if err != nil {
-		return err
+	var err error
+	if s.free, err = s.area.Room(); err != nil {
+		return fault.With(fault.Path, err)
 	}
-	s.free = room
 	for s.seal == nil || s.waiting > 0 {
 		if err := s.event(ctx); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (s *session) grow(g growing, entries []tree.Entry) error {
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
 			s.need += s.takes(e)
-			if err := s.enough(s.need, s.free); err != nil {
+			if err := s.enough("destination", s.need, s.free); err != nil {
 				return err
 			}
 		}

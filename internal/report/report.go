@@ -126,6 +126,12 @@ func Cause(err error) string {
 			inner = e.Err
 		case *os.SyscallError:
 			inner = e.Err
+		case interface{ Unwrap() []error }:
+			joined := e.Unwrap()
+			if len(joined) != 1 {
+				return err.Error()
+			}
+			inner = joined[0]
 		default:
 			return err.Error()
 		}

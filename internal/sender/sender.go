@@ -106,7 +106,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	}()
 	for _, id := range o.Above {
 		if subtle.ConstantTimeCompare(id, peer.Destination.Id) == 1 {
-			err := fault.New(fault.Path, "the source lies in the destination")
+			err := fault.New(fault.Path, "the source lies in %s", working(peer))
 			wire.CloseWith(conn, err)
 			return s.result, err
 		}
@@ -350,7 +350,7 @@ func (s *session) skip(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error) {
 		return false, nil
 	}
 	if id := ReadID(at, string(name)); id != nil && subtle.ConstantTimeCompare(id, s.peer.Destination.Id) == 1 {
-		return false, nested(in)
+		return false, nested(working(s.peer), in)
 	}
 	if in.Parent != nil {
 		return false, nil
@@ -362,14 +362,25 @@ func (s *session) skip(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error) {
 
 // enter ends the session where the destination is a directory of the source.
 func (s *session) enter(d *tree.Dir) error {
-	if s.peer.Location.Same(s.Here, d.Dev, d.Ino) {
-		return nested(d)
+	switch {
+	case s.peer.Location.Same(s.Here, d.Dev, d.Ino):
+		return nested("the destination", d)
+	case s.peer.Destination.Backup.Same(s.Here, d.Dev, d.Ino):
+		return nested("the backup directory", d)
 	}
 	return nil
 }
 
-func nested(d *tree.Dir) error {
-	return fault.New(fault.Path, "the destination lies in the source, at %s, or is the same directory", report.Quote("/"+d.Path()))
+// working says which directories have the id of the receiver's destination.
+func working(peer *wire.Hello) string {
+	if peer.Destination.Backup != nil {
+		return "the destination or its backup directory"
+	}
+	return "the destination"
+}
+
+func nested(what string, d *tree.Dir) error {
+	return fault.New(fault.Path, "%s lies in the source, at %s, or is the same directory", what, report.Quote("/"+d.Path()))
 }
 
 // ReadID returns the id of the receiver whose working directory is name in

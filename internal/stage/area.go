@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -62,10 +63,16 @@ type Area struct {
 	seq    atomic.Uint64
 }
 
+// Options say how to work in a directory.
+type Options struct {
+	NoSync bool     // nothing needs to be durable
+	ID     [16]byte // of another area that belongs to this one, zero for one of its own
+}
+
 // Open makes the working directory in root, or takes over what an earlier run
-// left. NoSync says that nothing needs to be durable.
-func Open(root dirfs.Dir, noSync bool) (*Area, error) {
-	a := &Area{root: root, noSync: noSync}
+// left.
+func Open(root dirfs.Dir, o Options) (*Area, error) {
+	a := &Area{root: root, noSync: o.NoSync, ID: o.ID}
 	if err := a.open(); err != nil {
 		a.closeHandles()
 		err = fmt.Errorf("prepare %s: %w", tree.Reserved, err)
@@ -92,7 +99,9 @@ func (a *Area) open() (err error) {
 	if a.Displaced, _, err = enter(a.work, displacedName); err != nil {
 		return err
 	}
-	rand.Read(a.ID[:])
+	if a.ID == ([16]byte{}) {
+		rand.Read(a.ID[:])
+	}
 	if err := a.note(idName, a.ID[:]); err != nil {
 		return err
 	}
@@ -189,6 +198,16 @@ func (a *Area) Barrier() error {
 		return a.work.SyncFS()
 	}
 	return a.Files.Sync()
+}
+
+// Room returns how many bytes the disk still takes; as many as there can be where the
+// system does not say.
+func (a *Area) Room() (uint64, error) {
+	space, err := a.Files.Space()
+	if errors.Is(err, errors.ErrUnsupported) {
+		return math.MaxUint64, nil
+	}
+	return space.Bytes, err
 }
 
 // SyncRoot makes the entries and the times of the root durable.

@@ -14,7 +14,7 @@ func benchArea(b *testing.B) *stage.Area {
 	if err != nil {
 		b.Fatal(err)
 	}
-	a, err := stage.Open(d, true)
+	a, err := stage.Open(d, stage.Options{NoSync: true})
 	if err != nil {
 		b.Fatal(err)
 	}

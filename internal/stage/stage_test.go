@@ -34,7 +34,7 @@ func root(t *testing.T, text string, before func(dirfs.Call) error) (string, dir
 
 func area(t *testing.T, d dirfs.Dir) *stage.Area {
 	t.Helper()
-	a, err := stage.Open(d, true)
+	a, err := stage.Open(d, stage.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestOpenFails(t *testing.T) {
 	for _, text := range []string{".sync-directory =file", ".sync-directory >/", ".sync-directory/id/x", ".sync-directory/stage >/"} {
 		dir, d := root(t, text, nil)
 		before := treetest.Read(t, dir)
-		if a, err := stage.Open(d, true); err == nil {
+		if a, err := stage.Open(d, stage.Options{NoSync: true}); err == nil {
 			t.Errorf("%s: opened", text)
 			a.Leave(a.Root.MTime)
 		} else if !strings.Contains(err.Error(), tree.Reserved) {
@@ -125,7 +125,7 @@ func TestProbe(t *testing.T) {
 			}
 			return nil
 		})
-		if _, err := stage.Open(d, true); (err == nil) != want {
+		if _, err := stage.Open(d, stage.Options{NoSync: true}); (err == nil) != want {
 			t.Errorf("%s: %v", op, err)
 		}
 	}

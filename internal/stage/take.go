@@ -47,13 +47,10 @@ func (a *Area) link(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string) (
 	if err == nil && o.Staged && before.Nlink > 1 {
 		err = errShared
 	}
-	if err == nil && a.SyncsEach() {
-		err = syncFile(from, o.Entry().Name)
+	if err == nil {
+		err = a.Link(from, o.Entry().Name, in, name)
 	}
 	if err != nil {
-		return dirfs.Info{}, err
-	}
-	if err := from.Link(o.Entry().Name, in, name); err != nil {
 		return dirfs.Info{}, err
 	}
 	info, err := in.Stat(name)
@@ -64,6 +61,17 @@ func (a *Area) link(from dirfs.Dir, o *tree.Origin, in dirfs.Dir, name string) (
 		return dirfs.Info{}, errors.Join(err, dirfs.ErrReplaced, in.Remove(name))
 	}
 	return info, nil
+}
+
+// Link gives a file, whose content a barrier makes durable, a further name. It fails as
+// dirfs.Dir.Link does.
+func (a *Area) Link(from dirfs.Dir, name string, in dirfs.Dir, as string) error {
+	if a.SyncsEach() {
+		if err := syncFile(from, name); err != nil {
+			return err
+		}
+	}
+	return from.Link(name, in, as)
 }
 
 func syncFile(in dirfs.Dir, name string) error {

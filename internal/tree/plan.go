@@ -2,6 +2,7 @@ package tree
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 )
 
@@ -113,28 +114,52 @@ func (p *Plan) Removed() (n uint64) {
 	return n
 }
 
+// Replaces reports whether the content of a file, or a link, may give way to another.
+func (s *Step) Replaces() bool {
+	if s.Index < 0 || s.Have == nil || s.Displaces() {
+		return false
+	}
+	switch s.Kind {
+	case Fetch, Verify, Reuse, Point:
+		return true
+	}
+	return false
+}
+
 // Entries returns how many entries e is: itself and all below it, as far as
-// they are known, but for what moves elsewhere. It does not recurse.
+// they are known, but for what moves elsewhere.
 func (e *Entry) Entries() (n uint64) {
 	if e.Flags&Moved != 0 {
 		return 0
 	}
-	n = 1
-	if e.Dir == nil {
-		return n
+	for range e.Dir.All() {
+		n++
 	}
-	for stack := []*Dir{e.Dir}; len(stack) > 0; {
-		d := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		for i := range d.Entries {
-			if d.Entries[i].Flags&Moved != 0 {
-				continue
-			}
-			n++
-			if c := d.Entries[i].Dir; c != nil {
-				stack = append(stack, c)
+	return n + 1
+}
+
+// All yields the entries below d with their directories, a directory before what is in
+// it, but for what moves elsewhere. It does not recurse.
+func (d *Dir) All() iter.Seq2[*Dir, *Entry] {
+	return func(yield func(*Dir, *Entry) bool) {
+		if d == nil {
+			return
+		}
+		for stack := []*Dir{d}; len(stack) > 0; {
+			d := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			for i := range d.Entries {
+				e := &d.Entries[i]
+				if e.Flags&Moved != 0 {
+					continue
+				}
+				if !yield(d, e) {
+					return
+				}
+				if e.Dir != nil {
+					stack = append(stack, e.Dir)
+				}
 			}
 		}
 	}
-	return n
 }

@@ -139,6 +139,8 @@ func (m *Destination) check() string {
 		return "hello: destination id"
 	case m.Canon == nil || !m.Canon.Tree().Valid():
 		return "hello: canon"
+	case len(m.GetBackup().GetMachine()) > maxSecret:
+		return "hello: location of the backup"
 	}
 	return ""
 }

@@ -508,6 +508,7 @@ type Policy struct {
 	NoDelete      bool                   `protobuf:"varint,2,opt,name=no_delete,json=noDelete,proto3" json:"no_delete,omitempty"`
 	AllowEmpty    bool                   `protobuf:"varint,3,opt,name=allow_empty,json=allowEmpty,proto3" json:"allow_empty,omitempty"`
 	Sparse        bool                   `protobuf:"varint,4,opt,name=sparse,proto3" json:"sparse,omitempty"` // leave holes where the source has some
+	Backup        bool                   `protobuf:"varint,5,opt,name=backup,proto3" json:"backup,omitempty"` // what is replaced or removed must be saved
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -570,12 +571,20 @@ func (x *Policy) GetSparse() bool {
 	return false
 }
 
+func (x *Policy) GetBackup() bool {
+	if x != nil {
+		return x.Backup
+	}
+	return false
+}
+
 // Destination says what a receiver's directory is and what it can hold.
 type Destination struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`        // 16 random bytes, also in .sync-directory/id: reveals nesting
 	Empty         bool                   `protobuf:"varint,2,opt,name=empty,proto3" json:"empty,omitempty"` // nothing there: stream without asking
 	Canon         *Canon                 `protobuf:"bytes,3,opt,name=canon,proto3" json:"canon,omitempty"`
+	Backup        *Location              `protobuf:"bytes,4,opt,name=backup,proto3" json:"backup,omitempty"` // of the directory in which it saves what it replaces or removes, if any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -627,6 +636,13 @@ func (x *Destination) GetEmpty() bool {
 func (x *Destination) GetCanon() *Canon {
 	if x != nil {
 		return x.Canon
+	}
+	return nil
+}
+
+func (x *Destination) GetBackup() *Location {
+	if x != nil {
+		return x.Backup
 	}
 	return nil
 }
@@ -1292,19 +1308,21 @@ const file_control_proto_rawDesc = "" +
 	"\bLocation\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\fR\amachine\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\x04R\x06device\x12\x14\n" +
-	"\x05inode\x18\x03 \x01(\x04R\x05inode\"\x91\x01\n" +
+	"\x05inode\x18\x03 \x01(\x04R\x05inode\"\xa9\x01\n" +
 	"\x06Policy\x12\"\n" +
 	"\n" +
 	"max_delete\x18\x01 \x01(\x04H\x00R\tmaxDelete\x88\x01\x01\x12\x1b\n" +
 	"\tno_delete\x18\x02 \x01(\bR\bnoDelete\x12\x1f\n" +
 	"\vallow_empty\x18\x03 \x01(\bR\n" +
 	"allowEmpty\x12\x16\n" +
-	"\x06sparse\x18\x04 \x01(\bR\x06sparseB\r\n" +
-	"\v_max_delete\"b\n" +
+	"\x06sparse\x18\x04 \x01(\bR\x06sparse\x12\x16\n" +
+	"\x06backup\x18\x05 \x01(\bR\x06backupB\r\n" +
+	"\v_max_delete\"\x96\x01\n" +
 	"\vDestination\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05empty\x18\x02 \x01(\bR\x05empty\x12-\n" +
-	"\x05canon\x18\x03 \x01(\v2\x17.syncdirectory.v1.CanonR\x05canon\"\x99\x01\n" +
+	"\x05canon\x18\x03 \x01(\v2\x17.syncdirectory.v1.CanonR\x05canon\x122\n" +
+	"\x06backup\x18\x04 \x01(\v2\x1a.syncdirectory.v1.LocationR\x06backup\"\x99\x01\n" +
 	"\x05Canon\x12 \n" +
 	"\vgranularity\x18\x01 \x01(\rR\vgranularity\x12\x17\n" +
 	"\amin_sec\x18\x02 \x01(\x12R\x06minSec\x12\x17\n" +
@@ -1404,13 +1422,14 @@ var file_control_proto_depIdxs = []int32{
 	3,  // 5: syncdirectory.v1.Hello.resume:type_name -> syncdirectory.v1.Resume
 	1,  // 6: syncdirectory.v1.Compression.mode:type_name -> syncdirectory.v1.Compression.Mode
 	9,  // 7: syncdirectory.v1.Destination.canon:type_name -> syncdirectory.v1.Canon
-	11, // 8: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
-	14, // 9: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 8: syncdirectory.v1.Destination.backup:type_name -> syncdirectory.v1.Location
+	11, // 9: syncdirectory.v1.Seal.counts:type_name -> syncdirectory.v1.Counts
+	14, // 10: syncdirectory.v1.Done.changes:type_name -> syncdirectory.v1.Changes
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }

@@ -1,0 +1,144 @@
+package syncdirectory
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/sync-directory/sync-directory/internal/backup"
+	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/lock"
+	"github.com/sync-directory/sync-directory/internal/stage"
+	"github.com/sync-directory/sync-directory/internal/wire"
+)
+
+// backupDir is a Receiver's BackupDir, open and locked.
+type backupDir struct {
+	dir    string // as it was given
+	path   string // without links
+	made   bool   // by this process: it goes again if nothing is saved
+	noSync bool
+	root   dirfs.Dir
+	lock   *lock.Lock
+	area   *stage.Area    // nil between sessions
+	saves  *backup.Backup // likewise
+}
+
+// openBackup opens the directory dir in which a receiver saves what it replaces or
+// removes in the one at destination, which is open as root.
+func openBackup(dir, destination string, root dirfs.Dir, noSync bool) (*backupDir, error) {
+	b := &backupDir{dir: dir, noSync: noSync}
+	err := b.open(destination, root)
+	if err != nil {
+		err = fault.New(fault.Path, "backup directory %s: %w", dir, cause(err))
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+var (
+	errInDestination = errors.New("it lies in the destination, or is the same directory: what is saved there would be removed; give one outside")
+	errAroundIt      = errors.New("the destination lies in it, so that what is saved could get there; give another one")
+)
+
+func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
+	if within(b.dir, destination) {
+		return errInDestination
+	}
+	if _, err := os.Lstat(b.dir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(b.dir, 0o777); err != nil {
+			return err
+		}
+		b.made = true
+	}
+	if b.path, err = resolve(b.dir); err != nil {
+		return err
+	}
+	if within(destination, b.path) {
+		return errAroundIt
+	}
+	if b.root, err = dirfs.OpenRoot(b.path, dirfs.Options{}); err != nil {
+		return err
+	}
+	// A mount may show one directory under two paths.
+	mine, err := b.root.Self()
+	if err != nil {
+		return err
+	}
+	if theirs, err := root.Self(); err != nil || mine.Ino != 0 && mine.Ino == theirs.Ino && mine.Dev == theirs.Dev {
+		return errors.Join(err, errInDestination)
+	}
+	b.lock, err = lock.Acquire(b.path)
+	return err
+}
+
+// work makes the working directory, if it is not there, as one that belongs to the
+// destination's: a sender that meets it in its source, or above that, knows it.
+func (b *backupDir) work(id [16]byte) (err error) {
+	if b == nil || b.area != nil {
+		return nil
+	}
+	b.area, err = stage.Open(b.root, stage.Options{NoSync: b.noSync, ID: id})
+	if err == nil {
+		err = b.area.TakeUp() // which removes what a run that was interrupted has not finished
+	}
+	if err != nil {
+		return unworkable("backup directory", b.dir, err)
+	}
+	return nil
+}
+
+// location says where it is.
+func (b *backupDir) location() *wire.Location {
+	if b == nil {
+		return nil
+	}
+	return newLocation(b.root)
+}
+
+// begin returns what a session saves in; nil where nothing is saved.
+func (b *backupDir) begin() *backup.Backup {
+	if b == nil {
+		return nil
+	}
+	b.saves = backup.Open(b.root, b.area)
+	return b.saves
+}
+
+// leave ends a session, of which nothing stays but what was saved.
+func (b *backupDir) leave() error {
+	if b == nil || b.area == nil {
+		return nil
+	}
+	since := b.area.Root.MTime
+	if b.saves != nil {
+		b.saves.Close()
+		if b.saves.Wrote() {
+			b.made = false
+			if info, err := b.root.Self(); err == nil {
+				since = info.MTime
+			}
+		}
+	}
+	err := b.area.Leave(since)
+	b.area, b.saves = nil, nil
+	return err
+}
+
+func (b *backupDir) close() error {
+	if b == nil {
+		return nil
+	}
+	err := b.leave()
+	if b.lock != nil {
+		err = errors.Join(err, b.lock.Release())
+	}
+	if b.root != nil {
+		err = errors.Join(err, b.root.Close())
+	}
+	if b.made {
+		_ = os.Remove(b.path) // which does nothing where something is in it
+	}
+	return err
+}
