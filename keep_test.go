@@ -19,7 +19,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
-var many = flag.Bool("many", false, "a thousand sessions for one receiver, not 150")
+var many = flag.Bool("many", false, "a thousand sessions for one receiver, not 150, and a cut after every byte of one")
 
 // TestNothingGrows has one receiver serve session after session, a third of which
 // break in one way or another: neither handles nor goroutines nor memory grow, and no

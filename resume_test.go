@@ -211,6 +211,46 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestBrokenAtAnyByte cuts the connection after every number of bytes, but for those
+// between the ones that it tries: in the middle of a frame, after Done, in the Verdict.
+// Both sides are through all the same, whichever of them dials.
+func TestBrokenAtAnyByte(t *testing.T) {
+	t.Parallel()
+	for _, senderDials := range []bool{true, false} {
+		session := func(t *testing.T, cut int64) int64 {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			grow(t, from, "changed=new", "d/new="+long, "same=x")
+			grow(t, to, "changed=old!", "extra=x", "same=x")
+			x := &trouble{t: t}
+			sent, received := x.mirror(from, to, linksim.Link{Cut: cut, Once: true}, senderDials, nil)
+			if sent != nil || received != nil {
+				t.Errorf("after %d bytes: sender: %v, receiver: %v\n%s", cut, sent, received, x.said.String())
+			}
+			if !maps.Equal(read(t, from), read(t, to)) {
+				t.Errorf("after %d bytes: the directories differ", cut)
+			}
+			up, down, _ := x.link.Counts()
+			return up + down
+		}
+		all := session(t, 0)
+		step := max(1, all/40)
+		switch {
+		case *many:
+			step = 1
+		case testing.Short() || raceDetector:
+			step = all / 8
+		}
+		t.Logf("%d bytes, the sender dials: %v", all, senderDials)
+		for cut := 1 + time.Now().UnixNano()%step; cut <= all+step; cut += step {
+			t.Run(fmt.Sprintf("sender dials %v, cut after %d", senderDials, cut), func(t *testing.T) {
+				t.Parallel() // they mostly wait
+				session(t, cut)
+			})
+		}
+	}
+}
+
 func write(t *testing.T, path string, size int) {
 	t.Helper()
 	b := make([]byte, size)

@@ -147,6 +147,44 @@ func TestResumedProcesses(t *testing.T) {
 	}
 }
 
+// TestCutAtTheEnd cuts the connection of two processes in the last messages, which are
+// Done and the Verdict, and in the farewell: both know how it ended.
+func TestCutAtTheEnd(t *testing.T) {
+	t.Parallel()
+	session := func(t *testing.T, cut int64) int64 {
+		dir := t.TempDir()
+		in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+		for _, d := range []string{in, out} {
+			must(t, os.Mkdir(d, 0o755))
+		}
+		must(t, os.WriteFile(filepath.Join(in, "new"), []byte("new"), 0o644))
+		must(t, os.WriteFile(filepath.Join(out, "extra"), []byte("extra"), 0o644))
+		port, err := freePort()
+		must(t, err)
+		receiver := begin(t, "--port", fmt.Sprint(port), "--output-dir", out)
+		receiver.awaitListening(t, port)
+		link, err := linksim.Start(fmt.Sprintf("127.0.0.1:%d", port), linksim.Link{Cut: cut, Once: true})
+		must(t, err)
+		defer link.Close()
+		sender := begin(t, "--from", in, "--to", "ws://"+link.Addr())
+		if a, b := sender.ends(patience), receiver.ends(patience); a != 0 || b != 0 {
+			t.Errorf("the sender ends with %d, the receiver with %d\n%s\n%s", a, b, sender.out.String(), receiver.out.String())
+		}
+		want, err := look(in)
+		must(t, err)
+		check(t, "the end", want, out)
+		up, down, _ := link.Counts()
+		return up + down
+	}
+	all := session(t, 0)
+	for before := int64(0); before < 240; before += 24 {
+		t.Run(fmt.Sprint(before, " bytes before"), func(t *testing.T) {
+			t.Parallel() // they mostly wait
+			session(t, all-before)
+		})
+	}
+}
+
 // TestKilledReceiverGoesOn kills the receiver and starts it again: the sender that is
 // waiting goes on with it, and what was staged is not sent again.
 func TestKilledReceiverGoesOn(t *testing.T) {

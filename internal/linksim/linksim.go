@@ -18,6 +18,7 @@ type Link struct {
 	Delay time.Duration // one way
 	Rate  float64       // bytes a second in each direction; 0 for any
 	Cut   int64         // bytes after which a connection is reset; 0 for never
+	Once  bool          // only the first connection that gets so far is cut
 	Idle  time.Duration // after which a connection on which nothing passes is ended, as proxies do; 0 for never
 }
 
@@ -30,6 +31,7 @@ type Proxy struct {
 	up, down atomic.Int64
 	turns    atomic.Int64
 	last     atomic.Int32 // direction in which something arrived last
+	wasCut   atomic.Bool
 
 	mu     sync.Mutex // guards the rest, and listener
 	conns  map[net.Conn]*path
@@ -229,13 +231,10 @@ func (p *Proxy) pump(dst, src net.Conn, count *atomic.Int64, direction int32, wa
 			p.turns.Add(1)
 		}
 		count.Add(int64(len(k.content)))
-		if p.link.Cut > 0 && way.passed.Add(int64(len(k.content))) >= p.link.Cut {
+		content, cut := p.cuts(k.content, way)
+		if _, err := dst.Write(content); err != nil || cut {
 			reset(src)
 			reset(dst)
-			break
-		}
-		if _, err := dst.Write(k.content); err != nil {
-			reset(src)
 			break
 		}
 	}
@@ -244,6 +243,20 @@ func (p *Proxy) pump(dst, src net.Conn, count *atomic.Int64, direction int32, wa
 	}
 	for range flying { // lets take go
 	}
+}
+
+// cuts returns how much of what passes still does, and whether the connection is cut
+// after that.
+func (p *Proxy) cuts(content []byte, way *path) ([]byte, bool) {
+	if p.link.Cut == 0 {
+		return content, false
+	}
+	n := int64(len(content))
+	over := way.passed.Add(n) - p.link.Cut
+	if over < 0 || p.link.Once && p.wasCut.Swap(true) {
+		return content, false
+	}
+	return content[:n-min(over, n)], true
 }
 
 // take reads from src as fast as the link takes it.

@@ -2,6 +2,7 @@ package linksim_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -91,12 +92,40 @@ func TestRate(t *testing.T) {
 
 func TestCut(t *testing.T) {
 	_, c := connect(t, linksim.Link{Cut: 100 << 10})
+	written := make(chan error, 1)
 	go func() {
-		_, _ = c.Write(make([]byte, 1<<20)) // it is cut
+		_, err := c.Write(make([]byte, 1<<20))
+		written <- err
 	}()
 	n, err := io.Copy(io.Discard, c)
+	err = errors.Join(err, <-written) // the system tells one of the two
 	if err == nil || n >= 1<<20 {
 		t.Errorf("%d bytes came back, %v", n, err)
+	}
+}
+
+// What a link carries before it is cut is exactly as much as it says, and only the first
+// connection that gets so far is cut, if that is asked for.
+func TestCutOnce(t *testing.T) {
+	p, c := connect(t, linksim.Link{Cut: 10, Once: true})
+	if _, err := c.Write([]byte("0123456")); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c) // until it is cut
+	if up, down, _ := p.Counts(); up != 7 || down != 7 {
+		t.Errorf("%d bytes arrive, %d are sent back", up, down)
+	}
+	again, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	b := []byte("0123456789abcdef")
+	if _, err := again.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(again, b); err != nil {
+		t.Errorf("the second one is cut: %v", err)
 	}
 }
 
