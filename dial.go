@@ -66,7 +66,7 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 		if !errors.Is(err, wire.ErrGone) || begun > o.Retries {
 			return result, fault.With(fault.Lost, err)
 		}
-		e.options().Log.Warn("the other side does not know the session any more: beginning another; what was staged is not sent again")
+		e.options().Log.Warn("the session cannot go on: beginning another; what was staged is not sent again", "cause", report.Clip(err.Error(), 300))
 	}
 }
 

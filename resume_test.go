@@ -211,6 +211,43 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestSourceChangesWhileLost changes what was sent and did not arrive, while there is no
+// connection: it cannot be sent once more, so another session begins and compares anew.
+func TestSourceChangesWhileLost(t *testing.T) {
+	t.Parallel()
+	for _, senderDials := range []bool{true, false} {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+		large := filepath.Join(from, "large")
+		grow(t, from, "small=x")
+		write(t, large, 48<<20)
+		x := &trouble{t: t}
+		sent, received := x.mirror(from, to, linksim.Link{Rate: 40 << 20}, senderDials, func() {
+			x.passed(8 << 20)
+			x.link.Down()
+			b, err := os.ReadFile(large)
+			if err != nil {
+				t.Error(err)
+			}
+			for i := range b {
+				b[i] ^= 1
+			}
+			if err := os.WriteFile(large, b, 0o644); err != nil {
+				t.Error(err)
+			}
+			if err := x.link.Up(); err != nil {
+				t.Error(err)
+			}
+		})
+		if sent != nil || received != nil || !strings.Contains(x.said.String(), "beginning another") {
+			t.Errorf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
+		}
+		if !maps.Equal(read(t, from), read(t, to)) {
+			t.Error("the directories differ")
+		}
+	}
+}
+
 // TestBrokenAtAnyByte cuts the connection after every number of bytes, but for those
 // between the ones that it tries: in the middle of a frame, after Done, in the Verdict.
 // Both sides are through all the same, whichever of them dials.

@@ -1,8 +1,10 @@
 package resume
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -91,7 +93,10 @@ func (h Handover) handOver(conn wire.Conn, peer uint64) (after time.Duration, mi
 	after = time.Since(c.lost)
 	c.mu.Unlock()
 	for {
-		b, n := c.unsent(conn, next)
+		b, n, err := c.unsent(conn, next)
+		if err != nil {
+			c.End(fault.With(fault.Lost, fmt.Errorf("what was sent cannot be sent once more: %w (%w)", err, wire.ErrGone)))
+		}
 		if b == nil {
 			return after, missing, true
 		}
@@ -104,16 +109,26 @@ func (h Handover) handOver(conn wire.Conn, peer uint64) (after time.Duration, mi
 }
 
 // unsent returns the message after the first next ones, or after those that the peer
-// has, to be sent once more on conn, and how many there are with it.
-func (c *Conn) unsent(conn wire.Conn, next uint64) (*wire.Buffer, uint64) {
+// has, to be sent once more on conn, and how many there are with it. It is nil where
+// there is none.
+func (c *Conn) unsent(conn wire.Conn, next uint64) (*wire.Buffer, uint64, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	next = max(next, c.first)
 	i := next - c.first
 	if c.err != nil || c.carrier != conn || i == uint64(len(c.unsure)) {
-		return nil, next
+		c.mu.Unlock()
+		return nil, next, nil
 	}
-	b := c.unsure[i]
-	b.Hold()
-	return b, next + 1
+	u := c.unsure[i]
+	if u.b != nil {
+		u.b.Hold()
+		c.mu.Unlock()
+		return u.b, next + 1, nil
+	}
+	c.mu.Unlock()
+	b, err := u.remake()
+	if err != nil {
+		return nil, next, err
+	}
+	return b, next + 1, nil
 }

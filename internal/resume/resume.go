@@ -3,8 +3,8 @@
 //
 // Its law: every message arrives once and in order, or the session ends with an
 // error. Messages are counted on both sides. What was written is kept until the
-// peer acknowledges it, and what it says it has not got when the session goes on
-// over another connection is sent once more. Sessions notice nothing of it but that
+// peer acknowledges it, or made once more where it can be, and what the peer says it
+// has not got when the session goes on over another connection is sent once more. Sessions notice nothing of it but that
 // some calls take longer.
 package resume
 
@@ -31,6 +31,8 @@ const (
 	mostLost = 16 << 20
 	// short is a message that is no content.
 	short = 4 << 10
+	// recipe is what about it takes to know how a message is made once more.
+	recipe = 4 << 10
 	// mostUnsure is what a peer may leave unacknowledged that never has to wait:
 	// more than is ever under way.
 	mostUnsure = 128 << 20
@@ -82,13 +84,30 @@ type Conn struct {
 	patience     time.Duration // for another connection
 	patientSince time.Time     // when it was set, if it was
 	err          error         // why the session has ended
-	unsure       []*wire.Buffer
+	unsure       []unsure
 	first        uint64 // how many messages were sent before those
 	size         int    // of unsure, in bytes of memory
+	ahead        int    // likewise, if all of them were kept
 	received     uint64
 	untold       int   // of received, what the peer has not been told of, as in size
 	sent         int64 // by connections that are over
 	got          int64
+}
+
+// unsure is a message that the peer has not acknowledged: kept, or how it is made once
+// more.
+type unsure struct {
+	b      *wire.Buffer // nil where it is not kept
+	remake func() (*wire.Buffer, error)
+	length int // of the message
+}
+
+// size returns how many bytes of memory it takes.
+func (u *unsure) size() int {
+	if u.remake != nil {
+		return recipe
+	}
+	return wire.Footprint(u.length)
 }
 
 var (
@@ -107,9 +126,12 @@ func New(conn wire.Conn, o Options) *Conn {
 
 // Write sends b, now or when there is a connection again.
 func (c *Conn) Write(b *wire.Buffer) error {
-	b = b.Fitted()
-	n := wire.Footprint(len(b.Bytes()))
-	c.awaitRoom(n)
+	u := unsure{remake: b.Remake, length: len(b.Bytes())}
+	if u.remake == nil {
+		b = b.Fitted()
+		u.b = b
+	}
+	c.awaitRoom(&u)
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.mu.Lock()
@@ -118,11 +140,15 @@ func (c *Conn) Write(b *wire.Buffer) error {
 		b.Free()
 		return c.err
 	}
-	c.unsure = append(c.unsure, b)
-	c.size += n
+	c.unsure = append(c.unsure, u)
+	c.size += u.size()
+	c.ahead += wire.Footprint(u.length)
 	conn := c.carrier
-	if conn != nil {
+	switch {
+	case conn != nil && u.b != nil:
 		b.Hold()
+	case conn == nil && u.b == nil:
+		b.Free()
 	}
 	c.mu.Unlock()
 	if conn == nil {
@@ -133,10 +159,10 @@ func (c *Conn) Write(b *wire.Buffer) error {
 
 // awaitRoom waits until the window has room for a message, or the session has ended.
 // Several writers may find the same room: then it is a few messages more.
-func (c *Conn) awaitRoom(n int) {
+func (c *Conn) awaitRoom(u *unsure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.err == nil && c.full(n) {
+	for c.err == nil && c.full(u) {
 		c.changed.Wait()
 	}
 	if c.size > mostUnsure {
@@ -145,13 +171,18 @@ func (c *Conn) awaitRoom(n int) {
 }
 
 // full reports whether there is no room for a message now. mu must be held.
-func (c *Conn) full(n int) bool {
+func (c *Conn) full(u *unsure) bool {
 	if c.o.Window == 0 {
 		return c.carrier == nil && c.size > mostLost
 	}
 	// What is short never waits: there is little of it, and the last message comes when
 	// nobody reads acknowledgements any more.
-	return n > short && c.size > 0 && c.size+n > c.o.Window
+	if u.length <= short {
+		return false
+	}
+	most := c.o.Window
+	// What need not be kept is not made in advance either.
+	return c.size > 0 && c.size+u.size() > most || c.carrier == nil && c.ahead > most
 }
 
 // Read returns the next message.
@@ -225,9 +256,11 @@ func (c *Conn) forget(received uint64) error {
 		return wire.Errorf("%d messages are acknowledged, of %d", received, c.first+uint64(len(c.unsure)))
 	}
 	for i := range c.unsure[:n] {
-		c.size -= wire.Footprint(len(c.unsure[i].Bytes()))
-		c.unsure[i].Free()
-		c.unsure[i] = nil
+		u := &c.unsure[i]
+		c.size -= u.size()
+		c.ahead -= wire.Footprint(u.length)
+		u.b.Free()
+		*u = unsure{}
 	}
 	c.unsure, c.first = c.unsure[n:], received
 	c.changed.Broadcast()
@@ -312,6 +345,8 @@ func (c *Conn) Close(code wire.CloseCode, reason string) error {
 		err = carrier.Close(code, reason)
 	}
 	<-c.kept
+	c.writing.Lock() // nothing is made once more from now on
+	defer c.writing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.carrier != nil {

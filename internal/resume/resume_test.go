@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,6 +138,20 @@ func message(i, length int) *wire.Buffer {
 	return b
 }
 
+// remade returns the i-th message, which can be made once more; made counts how often it
+// is, and refuse says that it cannot.
+func remade(i, length int, made *atomic.Int64, refuse error) *wire.Buffer {
+	b := message(i, length)
+	b.Remake = func() (*wire.Buffer, error) {
+		made.Add(1)
+		if refuse != nil {
+			return nil, refuse
+		}
+		return message(i, length), nil
+	}
+	return b
+}
+
 // check holds a message to what the i-th one is.
 func check(t *testing.T, b *wire.Buffer, i int) {
 	t.Helper()
@@ -157,11 +172,12 @@ func check(t *testing.T, b *wire.Buffer, i int) {
 func TestBreaking(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	for _, between := range []int{2, 7, 100} {
+	for _, between := range []int{3, 7, 100} {
 		t.Run(fmt.Sprint(between), func(t *testing.T) {
 			n := &net{t: t, rand: rand.New(rand.NewPCG(seed, 0)), between: between}
 			near, far := n.session(resume.Options{Window: 4 << 20})
 			const messages = 2000
+			var made atomic.Int64
 			var wg, ends sync.WaitGroup
 			defer ends.Wait()
 			defer wire.CloseWith(near, nil)
@@ -170,7 +186,13 @@ func TestBreaking(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, uint64(k+1)))
 				wg.Go(func() {
 					for i := range messages {
-						if err := c.Write(message(i, r.IntN(1<<r.IntN(18)))); err != nil {
+						length, again := r.IntN(1<<r.IntN(18)), r.IntN(2) == 0
+						b := message(i, length)
+						if again {
+							b.Free()
+							b = remade(i, length, &made, nil)
+						}
+						if err := c.Write(b); err != nil {
 							t.Error(err)
 							return
 						}
@@ -235,6 +257,90 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%d were written in the end", written)
 		}
 	})
+}
+
+// TestRemade does not keep what can be made once more: it does not count for the window,
+// and is made when it is to be sent again.
+func TestRemade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &net{t: t}
+		near, far := n.session(resume.Options{Window: 4 << 20})
+		var made atomic.Int64
+		for i := range 20 {
+			if err := near.Write(remade(i, 1<<20, &made, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if made.Load() != 0 {
+			t.Errorf("%d of 20 are made once more", made.Load())
+		}
+		go func() { _, _ = near.Read() }() // acknowledgements, to the end
+		for i := range 20 {
+			if i == 7 {
+				if _, err := near.Detach(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := far.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, b, i)
+		}
+		if n := made.Load(); n < 12 || n > 13 { // one may have been on its way out
+			t.Errorf("%d are made once more, of 13 that are lost", n)
+		}
+	})
+}
+
+// TestRemadeWhileLost makes nothing far ahead of a connection, also what need not be kept.
+func TestRemadeWhileLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := transport.Pipe(1)
+		c := resume.New(a, resume.Options{Window: 4 << 20, Log: slog.New(slog.DiscardHandler)})
+		_ = b.Close(wire.CloseAway, "")
+		var made atomic.Int64
+		written := 0
+		go func() {
+			for written < 20 && c.Write(remade(written, 1<<20, &made, nil)) == nil {
+				written++
+			}
+		}()
+		synctest.Wait()
+		if written < 3 || written > 5 {
+			t.Errorf("%d messages are made while there is no connection", written)
+		}
+		wire.CloseWith(c, nil)
+		synctest.Wait()
+	})
+}
+
+// TestNotRemade ends a session in which something cannot be sent once more, so that
+// another one begins.
+func TestNotRemade(t *testing.T) {
+	n := &net{t: t}
+	near, far := n.session(resume.Options{Window: 4 << 20})
+	var made atomic.Int64
+	refuse := errors.New("it has changed")
+	for i := range 3 {
+		if err := near.Write(remade(i, 1<<20, &made, refuse)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := far.Detach(); err != nil { // what was sent is lost
+		t.Fatal(err)
+	}
+	_, err := near.Read()
+	if !errors.Is(err, wire.ErrGone) || !errors.Is(err, refuse) {
+		t.Errorf("the session ends with %v", err)
+	}
+	if made.Load() != 1 {
+		t.Errorf("it was tried %d times", made.Load())
+	}
+	wire.CloseWith(near, err)
+	if _, err := far.Read(); !errors.Is(wire.Fault(err), wire.ErrGone) {
+		t.Errorf("the peer hears %v", err)
+	}
 }
 
 // TestPatience ends a session to which nobody comes back.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -93,29 +94,31 @@ func (s *session) restate(j *job, m wire.Meta) {
 func (s *session) sendBatch(batch []job) error {
 	began := time.Now()
 	p := wire.NewPack()
+	packed := batch[:0] // those in p
 	for i := range batch {
-		j := &batch[i]
-		meta, err := s.pack(p, j)
+		j := batch[i]
+		meta, err := s.pack(p, &j)
 		if errors.Is(err, supply.ErrLarge) && p.Files > 0 {
-			if err := s.sendPack(p, began); err != nil {
+			if err := s.sendPack(p, packed, began); err != nil {
 				return err
 			}
 			began = time.Now()
-			p = wire.NewPack()
-			meta, err = s.pack(p, j)
+			p, packed = wire.NewPack(), packed[len(packed):]
+			meta, err = s.pack(p, &j)
 		}
 		switch {
 		case errors.Is(err, supply.ErrLarge): // it has grown that much
-			if err := s.sendLarge(j); err != nil {
+			if err := s.sendLarge(&j); err != nil {
 				return err
 			}
 		case err != nil:
-			s.failed(j, err)
+			s.failed(&j, err)
 		default:
-			s.sent(j, meta)
+			s.sent(&j, meta)
+			packed = append(packed, j)
 		}
 	}
-	return s.sendPack(p, began)
+	return s.sendPack(p, packed, began)
 }
 
 func (s *session) pack(p *wire.Pack, j *job) (m wire.Meta, err error) {
@@ -128,17 +131,40 @@ func (s *session) pack(p *wire.Pack, j *job) (m wire.Meta, err error) {
 	return m, err
 }
 
-func (s *session) sendPack(p *wire.Pack, began time.Time) error {
+func (s *session) sendPack(p *wire.Pack, packed []job, began time.Time) error {
 	n := p.Files
 	if n == 0 {
 		p.Discard()
 		return nil
 	}
 	b := p.Finish()
+	sum := wire.Sealed(b)
+	b.Remake = func() (*wire.Buffer, error) { return s.repack(packed, sum) }
 	s.Counters.Bytes.Add(int64(len(b.Bytes())))
 	// The receiver may answer before Write returns.
 	s.desk.answered(n)
 	return s.send(b, began)
+}
+
+// repack makes a message once more of the files that were in it.
+func (s *session) repack(packed []job, sum digest.Checksum) (*wire.Buffer, error) {
+	p := wire.NewPack()
+	for i := range packed {
+		if _, err := s.pack(p, &packed[i]); err != nil {
+			p.Discard()
+			return nil, err
+		}
+	}
+	return unchanged(p.Finish(), sum)
+}
+
+// unchanged returns a message that was made once more, if it is the one that it was.
+func unchanged(b *wire.Buffer, was digest.Checksum) (*wire.Buffer, error) {
+	if wire.Sealed(b) == was {
+		return b, nil
+	}
+	b.Free()
+	return nil, supply.ErrChanged
 }
 
 // sendSum answers with the digest of a file's content.

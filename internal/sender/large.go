@@ -86,6 +86,7 @@ func (s *session) sendPart(l *large, p wire.Part) error {
 	} else {
 		var b *wire.Buffer
 		b, sum = c.Finish()
+		b.Remake = func() (*wire.Buffer, error) { return s.rereadPart(l.job, p, sum) }
 		if err := s.send(b, began); err != nil {
 			return err // the session is over, which closes the file
 		}
@@ -96,6 +97,22 @@ func (s *session) sendPart(l *large, p wire.Part) error {
 	}
 	s.desk.wake()
 	return nil
+}
+
+// rereadPart makes the message of a part once more.
+func (s *session) rereadPart(j job, p wire.Part, sum digest.Checksum) (*wire.Buffer, error) {
+	f, err := s.open(&j)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, content := wire.NewChunk(j.id, p)
+	if err := f.Read(p, content); err != nil {
+		c.Discard()
+		return nil, err
+	}
+	b, _ := c.Finish()
+	return unchanged(b, sum)
 }
 
 // endLarge ends a file of which nothing more is to be sent.

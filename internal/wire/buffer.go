@@ -24,6 +24,11 @@ type Buffer struct {
 	pool *sync.Pool
 	held atomic.Int32 // owners beside the first
 
+	// Remake, unless nil, makes the same message once more, so that who may have to
+	// send it again need not keep it. It is called while the session goes on, by any
+	// goroutine, and fails where what the message was made of has changed.
+	Remake func() (*Buffer, error)
+
 	// Mask is what a transport that has sent the message has left it masked
 	// with, which it must know to send it once more: RFC 6455, 5.3. Zero is
 	// not masked.
@@ -120,7 +125,7 @@ func (b *Buffer) Free() {
 		return
 	}
 	b.held.Store(0)
-	b.Mask = [4]byte{}
+	b.Mask, b.Remake = [4]byte{}, nil
 	if cap(b.b) <= b.size+Headroom {
 		b.pool.Put(b)
 	}

@@ -154,6 +154,9 @@ func seal(message []byte) digest.Checksum {
 	return c
 }
 
+// Sealed returns the checksum that a Pack or Chunk carries.
+func Sealed(b *Buffer) digest.Checksum { return digest.Checksum(b.Bytes()[2:sealedHead]) }
+
 // sealedHead is what stands before the body of a message with a checksum.
 const sealedHead = 2 + digest.ChecksumSize
 
