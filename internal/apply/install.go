@@ -21,6 +21,7 @@ func (a *Applier) Install(ctx context.Context) error {
 }
 
 func (a *Applier) installStaged(ctx context.Context) error {
+	a.checked = nil
 	for i := range a.staged {
 		if _, err := a.install(ctx, &a.staged[i]); err != nil {
 			return err
@@ -112,6 +113,9 @@ func (a *Applier) install(ctx context.Context, w *waiting) (bool, error) {
 
 // place puts what waits where it belongs.
 func (a *Applier) place(w *waiting) error {
+	if err := a.reached(w.step.Dir); err != nil {
+		return err
+	}
 	return a.in(w.step.Dir, func(h dirfs.Dir) error {
 		if w.from == nil {
 			return a.placeFrom(a.Area.Files, w, h)
@@ -124,15 +128,12 @@ func (a *Applier) place(w *waiting) error {
 func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 	s := &w.step
 	name := s.Entry().Name
-	if s.Displaces() {
+	there, err := a.seen(h, s)
+	switch {
+	case err != nil:
+		return err
+	case there && s.Displaces():
 		return a.displace(h, name, w.name)
-	}
-	if s.Have == nil && !a.Area.Canon.FoldsCase {
-		// A rename would replace what somebody has put there since the
-		// scan. RACE: it may come between this call and the next.
-		if _, err := h.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(fs.ErrExist, err)
-		}
 	}
 	return from.Rename(w.name, h, name)
 }

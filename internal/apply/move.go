@@ -67,7 +67,10 @@ func (a *Applier) moveOne(ctx context.Context, s tree.Step) error {
 	d, old := s.Entry().Dir, s.From.Entry().Dir
 	a.Handles.Settle(old) // where a directory with open handles cannot be renamed there are none
 	w := waiting{step: s, name: s.From.Entry().Name, from: s.From.Dir}
-	err := a.placeMoved(&w)
+	err := a.reached(w.from)
+	if err == nil {
+		err = a.placeMoved(&w)
+	}
 	if errors.Is(err, fs.ErrPermission) && a.unlockOrigin(s.From) {
 		err = a.placeMoved(&w)
 	}
@@ -99,6 +102,9 @@ func (a *Applier) placeMoved(w *waiting) error {
 	there := false
 	if s.Displaces() {
 		err = a.in(s.Dir, func(h dirfs.Dir) (err error) {
+			if _, err := a.seen(h, s); err != nil {
+				return err
+			}
 			there, err = a.displaceStaged(h, s.Entry().Name, staged.name)
 			return err
 		})

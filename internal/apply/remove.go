@@ -30,10 +30,15 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 		}
 	}
 	a.wrote = true
-	r := remover{handles: a.Handles, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
+	a.checked = nil
+	r := remover{handles: a.Handles, scanned: true, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
 	for i := range removals {
 		s := &removals[i]
 		if a.foldsOnto(s) {
+			continue
+		}
+		if err := a.reached(s.Dir); err != nil {
+			r.note(s.Dir, s.Entry(), err)
 			continue
 		}
 		if err := r.remove(ctx, s.Dir, s.Entry()); err != nil {
@@ -121,6 +126,7 @@ type remover struct {
 	handles *dirfs.Handles
 	problem func(path, operation string, err error)
 	removed func()
+	scanned bool  // before the session, so that somebody may have changed it since
 	failed  error // the last one
 }
 
@@ -146,6 +152,7 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 		in   *tree.Dir
 		e    *tree.Entry
 		next int
+		seen bool
 	}
 	stack := []frame{{in: d, e: e}}
 	for len(stack) > 0 {
@@ -156,6 +163,12 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 		if f.e.Dir != nil && f.e.Flags&tree.Moved != 0 { // which is elsewhere
 			stack = stack[:len(stack)-1]
 			continue
+		}
+		if !f.seen {
+			if f.seen = r.isStill(f.in, f.e); !f.seen {
+				stack = stack[:len(stack)-1]
+				continue
+			}
 		}
 		if below := f.e.Dir; below != nil && f.next < len(below.Entries) {
 			f.next++
@@ -168,6 +181,25 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 	return nil
 }
 
+// isStill reports whether an entry is what the scan saw, and tells the problem if
+// it is not.
+func (r *remover) isStill(d *tree.Dir, e *tree.Entry) bool {
+	if !r.scanned {
+		return true
+	}
+	_, err := with(r.handles, d, func(h dirfs.Dir) error {
+		info, err := h.Stat(e.Name)
+		if err == nil {
+			err = isStill(e, info)
+		}
+		return err
+	})
+	if err != nil {
+		r.note(d, e, err)
+	}
+	return err == nil
+}
+
 func (r *remover) one(d *tree.Dir, e *tree.Entry) {
 	// A directory that is opened for this goes too, or is one whose metadata
 	// is set at the end in any case.
@@ -178,6 +210,11 @@ func (r *remover) one(d *tree.Dir, e *tree.Entry) {
 		r.handles.Forget(e.Dir)
 		return h.RemoveDir(e.Name)
 	})
+	r.note(d, e, err)
+}
+
+// note takes in what became of an entry.
+func (r *remover) note(d *tree.Dir, e *tree.Entry, err error) {
 	switch {
 	case err == nil && e.Flags&tree.Moved != 0: // a further name now
 	case err == nil:
