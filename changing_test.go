@@ -3,365 +3,222 @@
 package syncdirectory
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
-
-	"github.com/sync-directory/sync-directory/internal/dirfs"
-	"github.com/sync-directory/sync-directory/internal/tree/treetest"
 )
 
-// scene is a source, a destination, and a canary outside of both that nobody
-// may touch, while somebody changes the one or the other during a run.
-type scene struct {
-	*testing.T
-	from, to, outside string
-	shelf             string // where they move what they keep
-	canary            map[string]string
-	portable          bool // the destination's implementation of dirfs
-}
-
-// newScene makes both trees of text as treetest has it.
-func newScene(t *testing.T, want, have string) *scene {
-	t.Helper()
-	dir := t.TempDir()
-	s := &scene{T: t, from: filepath.Join(dir, "from"), to: filepath.Join(dir, "to"), outside: filepath.Join(dir, "outside"), shelf: filepath.Join(dir, "shelf")}
-	for d, text := range map[string]string{s.from: want, s.to: have, s.outside: "f @7 =CANARY\nsub/f 600 @8 =CANARY\nn/f @9 =CANARY\n"} {
-		s.ok(os.Mkdir(d, 0o755))
-		treetest.Make(t, d, text)
-	}
-	s.ok(os.Mkdir(s.shelf, 0o755))
-	s.canary = s.look(s.outside)
-	return s
-}
-
-func (s *scene) ok(err error) {
-	s.Helper()
-	if err != nil {
-		s.Fatal(err)
-	}
-}
-
-// look returns what is in a tree, with metadata and inodes.
-func (s *scene) look(dir string) map[string]string {
-	s.Helper()
-	all := exactly(s.T, dir)
-	for path := range all {
-		all[path] += fmt.Sprint(" ", inode(s.T, filepath.Join(dir, path)))
-	}
-	return all
-}
-
-// run mirrors over a real socket, with calls ahead of those on either disk, and
-// returns what both sides say. It fails where they disagree or the canary is touched.
-func (s *scene) run(source, destination func(dirfs.Call) error) (sent, received Result) {
-	s.Helper()
-	none := func(dirfs.Call) error { return nil }
-	if source == nil {
-		source = none
-	}
-	if destination == nil {
-		destination = none
-	}
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
-	defer cancel()
-	giver, err := (&Sender{Dir: s.from, Links: true}).open()
-	s.ok(err)
-	defer giver.close()
-	giver.root = dirfs.Inject(giver.root, source)
-	r := &taker{Receiver: Receiver{Dir: s.to, NoFsync: true}, path: s.to}
-	r.Options = r.withDefaults(2)
-	r.root, err = dirfs.OpenRoot(s.to, dirfs.Options{Portable: s.portable})
-	s.ok(err)
-	r.root = dirfs.Inject(r.root, destination)
-	s.ok(r.enter(s.to))
-	urls, done := make(chan string, 1), make(chan struct{})
-	var serr, rerr error
-	go func() {
-		defer close(done)
-		received, rerr = listen(ctx, r, ListenOptions{OnListening: func(a net.Addr) { urls <- "ws://" + a.String() }})
-		received, rerr = closing(r, received, rerr)
-	}()
-	sent, serr = dial(ctx, giver, <-urls, DialOptions{})
-	<-done
-	if ctx.Err() != nil {
-		s.Fatal("hangs")
-	}
-	if sent.Code != received.Code || CodeOf(serr) != sent.Code || CodeOf(rerr) != received.Code {
-		s.Errorf("the sender ends with %d, %v, the receiver with %d, %v", sent.Code, serr, received.Code, rerr)
-	}
-	s.untouched()
-	return sent, received
-}
-
-// untouched fails unless the canary is what it was.
-func (s *scene) untouched() {
-	s.Helper()
-	now := s.look(s.outside)
-	for path, was := range s.canary {
-		if now[path] != was {
-			s.Errorf("outside/%s was %s, is %s", path, was, now[path])
-		}
-	}
-	for path := range now {
-		if s.canary[path] == "" {
-			s.Errorf("outside/%s was made", path)
-		}
-	}
-}
-
-// heals fails unless a run that nobody disturbs makes both trees equal, and leaves
-// nothing.
-func (s *scene) heals() {
-	s.Helper()
-	if sent, received := s.run(nil, nil); sent.Code != OK || received.Code != OK {
-		s.Errorf("the next run: %d, %+v", received.Code, received.Problems)
-	}
-	if got, want := treetest.Read(s.T, s.to), treetest.Read(s.T, s.from); got != want {
-		s.Errorf("after the next run there is\n%swant\n%s", got, want)
-	}
-}
-
-// once returns a call that calls f ahead of the first call that is one of op and
-// name, as outcomes name them.
-func once(call string, f func()) func(dirfs.Call) error {
-	var once sync.Once
-	return func(c dirfs.Call) error {
-		if matches(c, call) {
-			once.Do(f)
-		}
-		return nil
-	}
-}
-
-// in returns a path of the destination.
-func (s *scene) in(path string) string { return filepath.Join(s.to, path) }
-
-// write writes a file of the destination in place, or makes it.
-func (s *scene) write(path, content string) {
-	s.Helper()
-	s.ok(os.MkdirAll(filepath.Dir(s.in(path)), 0o755))
-	s.ok(os.WriteFile(s.in(path), []byte(content), 0o644))
-}
-
-func (s *scene) remove(path string) { s.Helper(); s.ok(os.RemoveAll(s.in(path))) }
-
-func (s *scene) rename(path, to string) { s.Helper(); s.ok(os.Rename(s.in(path), s.in(to))) }
-
-// plant puts a link to the canary in the place of what is at path.
-func (s *scene) plant(path string) {
-	s.Helper()
-	s.remove(path)
-	s.ok(os.Symlink(filepath.Join(s.outside, filepath.Base(path)), s.in(path)))
-}
-
-// has fails unless a tree has these entries: path=content, path/, or a link path->;
-// -path must not be there.
-func (s *scene) has(dir string, entries ...string) {
-	s.Helper()
-	all := read(s.T, dir)
-	for _, e := range entries {
-		path, not := strings.CutPrefix(e, "-")
-		path, link := strings.CutSuffix(path, "->")
-		path, content, file := strings.Cut(path, "=")
-		is := all[strings.TrimSuffix(path, "/")]
-		switch {
-		case not && is == "", link && strings.HasPrefix(is, "link "), file && is == "file "+content, is == "dir" && strings.HasSuffix(path, "/"):
-		default:
-			s.Errorf("want %s, there is %q", e, is)
-		}
-	}
-}
-
-// named reports whether a problem names a path.
-func named(r Result, path string) bool {
-	for _, p := range r.Problems {
-		if p.Path == path {
-			return true
-		}
-	}
-	return false
-}
-
-// A destination that somebody edits, and what it shall be.
+// A source that changes while it is read, and what the destination has of it.
 const (
-	editedWant = `
+	changingWant = `
 ./ @5
-f @7 =new
-g @7 =new
-d/ @7
-d/f @7 =new
-touched 600 @6 =touched
-linked 600 @6 =touched
-made @7 =new
-n/deep/f @7 =new
-to-file @7 =new
-to-dir/f @7 =new
-retimed/ 700 @7
-retimed/f @7 =same
-zone/keep @7 =keep
+f @7 =first
+large @7 +600000
+link >f @7
+sub/g @7 =first
+sub/deep/h @7 =first
+z @7 =first
 `
-	editedHave = `
+	changingHave = `
 ./ @5
 f @6 =old
-g @6 =old
-d/ @6
-d/f @6 =old
-touched 644 @6 =touched
-linked 644 @6 =touched
-to-file/f @6 =f
-to-file/deep/f @6 =f
-to-dir @6 =old
-retimed/ 755 @6
-retimed/f @7 =same
+large @6 +500000
+link >old @6
+sub/g @6 =old
+sub/deep/h @6 =old
 extra @6 =extra
-gone/f @6 =f
-gone/deep/f @6 =f
-zone/keep @7 =keep
-zone/f @6 =f
-zone/sub/f @6 =f
 `
 )
 
-// edits are what somebody does to the destination between its scan and the change
-// that was planned there.
-var edits = []struct {
-	name string
-	do   func(s *scene)
-	at   string // ahead of which call; "" for the first that stages anything
-	code Code
-	path string   // that is named
-	has  []string // what the destination has then
-	safe []string // what somebody has moved out of it still has
-}{
-	{name: "a file to be replaced is appended to", do: func(s *scene) { s.write("f", "old, and theirs") },
-		code: Partial, path: "f", has: []string{"f=old, and theirs"}},
-	{name: "a file to be replaced is another one", do: func(s *scene) { s.write("theirs", "odd"); s.rename("theirs", "f") },
-		code: Partial, path: "f", has: []string{"f=odd"}},
-	{name: "a file to be replaced has another mode", do: func(s *scene) { s.ok(os.Chmod(s.in("f"), 0o600)) },
-		code: Partial, path: "f", has: []string{"f=old"}},
-	{name: "a file to be replaced is a directory", do: func(s *scene) { s.remove("f"); s.write("f/theirs", "x") },
-		code: Partial, path: "f", has: []string{"f/theirs=x"}},
-	{name: "a file to be replaced is a link", do: func(s *scene) { s.plant("f") },
-		code: Partial, path: "f", has: []string{"f->"}},
-	{name: "a file to be replaced is gone", do: func(s *scene) { s.remove("f") },
-		code: OK, has: []string{"f=new"}},
+// at returns a path of the source.
+func (s *scene) at(path string) string { return filepath.Join(s.from, path) }
 
-	{name: "a file is where one is to be made", do: func(s *scene) { s.write("made", "theirs") },
-		code: Partial, path: "made", has: []string{"made=theirs"}},
-	{name: "a link is where a file is to be made", do: func(s *scene) { s.plant("made") },
-		code: Partial, path: "made", has: []string{"made->"}},
-	{name: "a directory is where one is to be made", do: func(s *scene) { s.write("n/theirs", "x") },
-		code: Partial, path: "n", has: []string{"n/theirs=x", "-n/deep"}},
-	{name: "a link is where a directory is to be made", do: func(s *scene) { s.plant("n") },
-		code: Partial, path: "n", has: []string{"n->"}},
-
-	{name: "a directory to be worked in is a link", do: func(s *scene) { s.rename("d", "saved"); s.plant("d") },
-		code: Partial, path: "d/f", has: []string{"d->", "saved/f=old"}},
-	{name: "a directory to be worked in is elsewhere", do: func(s *scene) { s.rename("d", "../shelf/saved"); s.plant("d") },
-		code: Partial, path: "d/f", has: []string{"d->"}, safe: []string{"saved/f=old"}},
-	{name: "a directory to be worked in is another one", do: func(s *scene) { s.rename("d", "saved"); s.write("d/theirs", "x") },
-		code: Partial, path: "d/f", has: []string{"d/theirs=x", "-d/f", "saved/f=old"}},
-	{name: "a directory to be worked in is gone", do: func(s *scene) { s.remove("d") },
-		code: Partial, path: "d/f", has: []string{"-d"}},
-
-	{name: "a directory that makes way has an edited file", do: func(s *scene) { s.write("to-file/deep/f", "theirs") },
-		code: Partial, path: "to-file", has: []string{"to-file/f=f", "to-file/deep/f=theirs"}},
-	{name: "a directory that makes way has a new file", do: func(s *scene) { s.write("to-file/deep/theirs", "x") },
-		code: Partial, path: "to-file", has: []string{"to-file/f=f", "to-file/deep/theirs=x"}},
-	{name: "a directory that makes way has lost a file", do: func(s *scene) { s.rename("to-file/deep/f", "../shelf/saved") },
-		code: Partial, path: "to-file", has: []string{"to-file/f=f"}},
-	{name: "a directory that makes way is another one", do: func(s *scene) { s.rename("to-file", "saved"); s.write("to-file/f", "f") },
-		code: Partial, path: "to-file", has: []string{"to-file/f=f", "saved/deep/f=f"}},
-	{name: "a directory that makes way is gone", do: func(s *scene) { s.remove("to-file") },
-		code: OK, has: []string{"to-file=new"}},
-	{name: "a file that makes way is edited", do: func(s *scene) { s.write("to-dir", "odd") },
-		code: Partial, path: "to-dir", has: []string{"to-dir=odd"}},
-	{name: "a file that makes way is gone", do: func(s *scene) { s.remove("to-dir") },
-		code: OK, has: []string{"to-dir/f=new"}},
-
-	{name: "a file to be touched is edited", do: func(s *scene) { s.write("touched", "theirs!") }, at: "Open touched",
-		code: Partial, path: "touched", has: []string{"touched=theirs!"}},
-	{name: "a file to be touched with another name is edited", do: func(s *scene) { s.write("linked", "theirs!") }, at: "Open linked",
-		code: Partial, path: "linked", has: []string{"linked=theirs!"}},
-	{name: "a directory to be touched is another one", do: func(s *scene) { s.rename("retimed", "saved"); s.write("retimed/theirs", "x") },
-		code: Partial, path: "retimed", has: []string{"retimed/theirs=x", "saved/f=same", "-extra"}},
-
-	{name: "a file to be removed is edited", do: func(s *scene) { s.write("extra", "extra!") },
-		code: Partial, path: "extra", has: []string{"extra=extra!", "-gone", "-zone/f"}},
-	{name: "a file to be removed is a directory", do: func(s *scene) { s.remove("extra"); s.ok(os.Mkdir(s.in("extra"), 0o755)) },
-		code: Partial, path: "extra", has: []string{"extra/", "-gone", "-zone/f"}},
-	{name: "a file to be removed is a link", do: func(s *scene) { s.plant("extra") },
-		code: Partial, path: "extra", has: []string{"extra->", "-gone", "-zone/f"}},
-	{name: "a file to be removed is gone", do: func(s *scene) { s.remove("extra") },
-		code: OK, has: []string{"-extra"}},
-	{name: "a directory to be removed has a new file", do: func(s *scene) { s.write("gone/deep/theirs", "x") },
-		code: Partial, path: "gone/deep", has: []string{"gone/deep/theirs=x", "-gone/f", "-extra", "-zone/f"}},
-	{name: "a directory to be removed has an edited file", do: func(s *scene) { s.write("gone/deep/f", "theirs") },
-		code: Partial, path: "gone/deep/f", has: []string{"gone/deep/f=theirs", "-gone/f", "-extra", "-zone/f"}},
-	{name: "a directory to be removed is elsewhere", do: func(s *scene) { s.rename("gone", "../shelf/saved"); s.plant("gone") },
-		code: Partial, path: "gone", has: []string{"gone->", "-extra"}, safe: []string{"saved/f=f", "saved/deep/f=f"}},
-	{name: "a directory to be removed is another one", do: func(s *scene) { s.rename("gone/deep", "saved"); s.ok(os.Mkdir(s.in("gone/deep"), 0o700)) },
-		code: Partial, path: "gone/deep", has: []string{"gone/deep/", "saved/f=f", "-extra"}},
-	{name: "a directory to be removed from is elsewhere", do: func(s *scene) { s.rename("zone", "../shelf/saved"); s.plant("zone") },
-		code: Partial, path: "zone/f", has: []string{"zone->", "-extra"}, safe: []string{"saved/f=f", "saved/keep=keep", "saved/sub/f=f"}},
+// append makes a file of the source longer.
+func (s *scene) append(path string) {
+	s.Helper()
+	f, err := os.OpenFile(s.at(path), os.O_APPEND|os.O_WRONLY, 0)
+	s.ok(err)
+	_, err = f.WriteString(" and more")
+	s.ok(err)
+	s.ok(f.Close())
 }
 
-// TestSomebodyEditsTheDestination has each of edits happen: what the scan did not
-// see is neither overwritten, nor removed, nor given the time by which it would be
-// taken for the source's; it is named, all else is done, no link is followed, and
-// the next run, which sees it, heals.
-func TestSomebodyEditsTheDestination(t *testing.T) {
-	for _, e := range edits {
-		for _, portable := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, portable %v", e.name, portable), func(t *testing.T) {
-				s := newScene(t, editedWant, editedHave)
-				s.portable = portable
-				s.ok(os.Link(s.in("linked"), filepath.Join(s.shelf, "name")))
-				if e.at == "" {
-					e.at = "Create *"
-				}
+// rewrite changes a file of the source in place and puts its time back.
+func (s *scene) rewrite(path string) {
+	s.Helper()
+	f, err := os.OpenFile(s.at(path), os.O_WRONLY, 0)
+	s.ok(err)
+	_, err = f.WriteAt([]byte("other"), 0)
+	s.ok(err)
+	s.ok(f.Close())
+	s.ok(os.Chtimes(s.at(path), time.Time{}, time.Unix(7, 0)))
+}
+
+// another puts something else in the place of what is at path: what made makes at
+// a path that is not in use.
+func (s *scene) another(path string, made func(path string) error) {
+	s.Helper()
+	s.ok(os.Rename(s.at(path), filepath.Join(s.shelf, "saved")))
+	s.ok(made(s.at(path)))
+}
+
+func otherFile(path string) error { return os.WriteFile(path, []byte("other"), 0o644) }
+
+func otherDirectory(path string) error {
+	return os.MkdirAll(filepath.Join(path, "theirs"), 0o755)
+}
+
+func otherFIFO(path string) error { return syscall.Mkfifo(path, 0o644) }
+
+// changes are what happens to the source, ahead of which call.
+var changes = []struct {
+	name, at string
+	do       func(s *scene)
+	code     Code
+	path     string // that is named, and is as it was; "" where all is equal
+}{
+	{"a file grows", "File.ReadAt f", func(s *scene) { s.append("f") }, OK, ""},
+	{"a file shrinks", "File.ReadAt f", func(s *scene) { s.ok(os.Truncate(s.at("f"), 2)) }, OK, ""},
+	{"a file is rewritten", "File.ReadAt f", func(s *scene) { s.rewrite("f") }, OK, ""},
+	{"a file is another one", "File.ReadAt f", func(s *scene) { s.another("f", otherFile) }, OK, ""},
+	{"a file is gone while it is read", "File.ReadAt f", func(s *scene) { s.ok(os.Remove(s.at("f"))) }, Vanished, "f"},
+	{"a file has no permission any more", "File.ReadAt f", func(s *scene) { s.ok(os.Chmod(s.at("f"), 0)) }, unreadable(), "f"},
+	{"a large file grows", "File.ReadAt large", func(s *scene) { s.append("large") }, OK, ""},
+	{"a large file shrinks", "File.ReadAt large", func(s *scene) { s.ok(os.Truncate(s.at("large"), 2)) }, OK, ""},
+	{"a large file is rewritten", "File.ReadAt large", func(s *scene) { s.rewrite("large") }, OK, ""},
+	{"a large file is another one", "File.ReadAt large", func(s *scene) { s.another("large", otherFile) }, OK, ""},
+	{"a large file is gone while it is read", "File.ReadAt large", func(s *scene) { s.ok(os.Remove(s.at("large"))) }, Vanished, "large"},
+	{"a large file has no permission any more", "File.ReadAt large", func(s *scene) { s.ok(os.Chmod(s.at("large"), 0)) }, unreadable(), "large"},
+
+	{"a file is gone", "Open f", func(s *scene) { s.ok(os.Remove(s.at("f"))) }, Vanished, "f"},
+	{"a file is a directory", "Open f", func(s *scene) { s.another("f", otherDirectory) }, Vanished, "f"},
+	{"a file is a link", "Open f", func(s *scene) { s.another("f", s.toCanary("f")) }, Vanished, "f"},
+	{"a file is a FIFO", "Open f", func(s *scene) { s.another("f", otherFIFO) }, Vanished, "f"},
+	{"a link is gone", "ReadLink link", func(s *scene) { s.ok(os.Remove(s.at("link"))) }, Vanished, "link"},
+	{"a link is a file", "ReadLink link", func(s *scene) { s.another("link", otherFile) }, Vanished, "link"},
+
+	{"a directory is gone in the scan", "OpenDir sub", func(s *scene) { s.ok(os.RemoveAll(s.at("sub"))) }, Vanished, "sub"},
+	{"a directory is a link in the scan", "OpenDir sub", func(s *scene) { s.another("sub", s.toCanary("sub")) }, Vanished, "sub"},
+	{"a directory is a file in the scan", "OpenDir sub", func(s *scene) { s.another("sub", otherFile) }, Vanished, "sub"},
+	{"a directory is another one in the scan", "OpenDir sub", func(s *scene) { s.another("sub", otherDirectory) }, Vanished, "sub"},
+	{"a directory below is gone in the scan", "OpenDir deep", func(s *scene) { s.ok(os.RemoveAll(s.at("sub/deep"))) }, Vanished, "sub/deep"},
+	{"a directory below is a link in the scan", "OpenDir deep", func(s *scene) { s.another("sub/deep", s.toCanary("sub")) }, Vanished, "sub/deep"},
+
+	{"a directory is gone", "Open g", func(s *scene) { s.ok(os.RemoveAll(s.at("sub"))) }, Vanished, "sub/g"},
+}
+
+// unreadable is the code of a file without permission, which root may read.
+func unreadable() Code {
+	if os.Getuid() == 0 {
+		return OK
+	}
+	return Partial
+}
+
+// toCanary makes a link to what is outside.
+func (s *scene) toCanary(name string) func(path string) error {
+	return func(path string) error { return os.Symlink(filepath.Join(s.outside, name), path) }
+}
+
+// TestTheSourceChanges has each of changes happen once, where all is streamed and
+// where it is compared. One consistent version is there afterwards, or the old one and
+// 24 with the path; what goes is removed; nothing that the source does not hold is
+// ever read.
+func TestTheSourceChanges(t *testing.T) {
+	for _, c := range changes {
+		for _, have := range []string{"", changingHave} {
+			t.Run(fmt.Sprintf("%s, streaming %v", c.name, have == ""), func(t *testing.T) {
+				s := newScene(t, changingWant, have)
+				before := read(t, s.to)
 				done := false
-				_, received := s.run(nil, once(e.at, func() { e.do(s); done = true }))
+				_, received := s.run(once(c.at, func() { c.do(s); done = true }), nil)
 				if !done {
-					t.Fatal("it was not edited")
+					t.Fatal("nothing has changed")
 				}
-				if received.Code != e.code || e.path != "" && !named(received, e.path) {
-					t.Errorf("code %d, want %d with %q: %+v", received.Code, e.code, e.path, received.Problems)
+				s.unblock("f")
+				got := read(t, s.to)
+				if received.Code != c.code || c.code != OK && !named(received, c.path) {
+					t.Errorf("code %d, want %d with %q: %+v", received.Code, c.code, c.path, received.Problems)
 				}
-				s.has(s.to, e.has...)
-				s.has(s.shelf, e.safe...)
-				s.rest(e.path, e.code == OK || slices.ContainsFunc(e.has, func(h string) bool { return h == "-extra" || h == "-gone" }))
+				for path, is := range got {
+					if strings.Contains(is, "CANARY") {
+						t.Errorf("%s is what is outside", path)
+					}
+				}
+				if c.code == OK {
+					s.rest("", true)
+				} else {
+					s.kept(before, got, c.path)
+				}
+				if got["extra"] != "" && c.code != Partial {
+					t.Error("what goes is there")
+				}
 				s.heals()
 			})
 		}
 	}
 }
 
-// rest fails unless everything but what is at or around a path that failed is as it
-// shall be; if all is done, what goes is gone.
-func (s *scene) rest(failed string, removes bool) {
+// unblock removes what nobody can read to its end.
+func (s *scene) unblock(path string) {
 	s.Helper()
-	top, _, _ := strings.Cut(failed, "/")
-	want, got := read(s.T, s.from), read(s.T, s.to)
-	for path, is := range want {
-		if first, _, _ := strings.Cut(path, "/"); (failed == "" || first != top) && got[path] != is {
-			s.Errorf("%s is %q, want %q", path, got[path], is)
+	if info, err := os.Lstat(s.at(path)); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		s.ok(os.Remove(s.at(path)))
+	}
+}
+
+// kept fails unless what is at a path and below is what it was before, and all that
+// the source still has elsewhere is there.
+func (s *scene) kept(before, got map[string]string, failed string) {
+	s.Helper()
+	at := func(path, top string) bool { return path == top || strings.HasPrefix(path, top+"/") }
+	for path, was := range before {
+		if at(path, failed) && got[path] != was {
+			s.Errorf("%s is %q, was %q", path, got[path], was)
 		}
 	}
-	for _, path := range []string{"extra", "gone/f", "zone/f"} {
-		if first, _, _ := strings.Cut(path, "/"); failed != "" && first == top {
-			continue
+	top, _, _ := strings.Cut(failed, "/")
+	for path, is := range read(s.T, s.from) {
+		if !at(path, top) && got[path] != is {
+			s.Errorf("%s is %.30q, want %.30q", path, got[path], is)
 		}
-		if is := got[path]; (is == "") != removes {
-			s.Errorf("%s is %q", path, is)
+	}
+}
+
+// TestVanishedDirectoryReplacesNothing loses a directory of the source in its scan, where
+// the destination has something else of that name: that does not make way.
+func TestVanishedDirectoryReplacesNothing(t *testing.T) {
+	for _, there := range []string{"sub @6 =old\n", "sub >f @6\n"} {
+		s := newScene(t, changingWant, there)
+		before := read(t, s.to)
+		_, received := s.run(once("OpenDir sub", func() { s.another("sub", otherFile) }), nil)
+		if received.Code != Vanished || !named(received, "sub") {
+			t.Errorf("code %d, %+v", received.Code, received.Problems)
+		}
+		s.kept(before, read(t, s.to), "sub")
+		s.heals()
+	}
+}
+
+// TestTheSourceKeepsChanging rewrites a file whenever it is read, and puts its time
+// back: what is there stays, and all else is done.
+func TestTheSourceKeepsChanging(t *testing.T) {
+	for _, have := range []string{"", changingHave} {
+		for _, path := range []string{"f", "large"} {
+			t.Run(fmt.Sprintf("%s, streaming %v", path, have == ""), func(t *testing.T) {
+				s := newScene(t, changingWant, have)
+				before := read(t, s.to)
+				_, received := s.run(whenever("File.ReadAt "+path, func() { s.rewrite(path) }), nil)
+				if received.Code != Vanished || !named(received, path) {
+					t.Errorf("code %d, %+v", received.Code, received.Problems)
+				}
+				s.kept(before, read(t, s.to), path)
+				s.heals()
+			})
 		}
 	}
 }

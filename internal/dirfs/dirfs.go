@@ -27,6 +27,8 @@ import (
 var (
 	// ErrNotRegular says that Open met something that is no regular file.
 	ErrNotRegular = errors.New("not a regular file")
+	// ErrNotLink says that ReadLink met something that is no link.
+	ErrNotLink = errors.New("not a link")
 	// ErrMount says that OpenDir met another file system.
 	ErrMount = errors.New("is a mount point")
 	// ErrReplaced says that something, mostly a directory, is not the one
@@ -80,7 +82,7 @@ type Dir interface {
 	// is ErrNotRegular, a link is ELOOP. Who knows that an entry is no
 	// regular file does not ask: the system may have to open it to tell.
 	Open(name string) (File, error)
-	// ReadLink returns a link's target as it stands.
+	// ReadLink returns a link's target as it stands. Anything else is ErrNotLink.
 	ReadLink(name string) (string, error)
 
 	// Mkdir makes a directory with exactly the given permission bits,
