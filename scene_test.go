@@ -25,6 +25,7 @@ type scene struct {
 	shelf             string // where they move what they keep
 	canary            map[string]string
 	portable          bool // the destination's implementation of dirfs
+	checksum          bool
 }
 
 // newScene makes both trees of text as treetest has it.
@@ -71,7 +72,7 @@ func (s *scene) run(source, destination func(dirfs.Call) error) (sent, received 
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 	defer cancel()
-	giver, err := (&Sender{Dir: s.from, Links: true}).open()
+	giver, err := (&Sender{Dir: s.from, Links: true, Options: Options{Checksum: s.checksum}}).open()
 	s.ok(err)
 	defer giver.close()
 	giver.root = dirfs.Inject(giver.root, source)
