@@ -175,9 +175,18 @@ func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 		err = a.replace(h, name, placed)
 	}
 	if err != nil {
-		err = errors.Join(err, displaced.Rename(placed, from, tmp))
+		err = after(err, displaced.Rename(placed, from, tmp))
 	}
 	return err
+}
+
+// after returns err, with what came of putting things back after it where that failed
+// too: alone it tells people its cause and no name of the stage.
+func after(err, back error) error {
+	if back == nil {
+		return err
+	}
+	return errors.Join(err, back)
 }
 
 // replace does what an exchange would, in two steps.
@@ -188,7 +197,7 @@ func (a *Applier) replace(h dirfs.Dir, name, placed string) error {
 		return err
 	}
 	if err := displaced.Rename(placed, h, name); err != nil {
-		return errors.Join(err, displaced.Rename(old, h, name))
+		return after(err, displaced.Rename(old, h, name))
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (a *Applier) placeMoved(w *waiting) error {
 	}
 	if err != nil && !there {
 		_, back := with(a.Handles, w.from, func(from dirfs.Dir) error { return a.Area.Files.Rename(staged.name, from, w.name) })
-		err = errors.Join(err, back)
+		err = after(err, back)
 	}
 	return err
 }
@@ -132,7 +132,7 @@ func (a *Applier) displaceStaged(h dirfs.Dir, name, tmp string) (there bool, err
 	}
 	if err = files.Rename(tmp, a.Area.Displaced, tmp); err != nil {
 		back := files.Exchange(tmp, h, name)
-		return back != nil, errors.Join(err, back)
+		return back != nil, after(err, back)
 	}
 	return true, nil
 }
