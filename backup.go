@@ -2,8 +2,10 @@ package syncdirectory
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/sync-directory/sync-directory/internal/backup"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -25,13 +27,15 @@ type backupDir struct {
 	saves  *backup.Backup // likewise
 }
 
-// openBackup opens the directory dir in which a receiver saves what it replaces or
-// removes in the one at destination, which is open as root.
-func openBackup(dir, destination string, root dirfs.Dir, noSync bool) (*backupDir, error) {
-	b := &backupDir{dir: dir, noSync: noSync}
-	err := b.open(destination, root)
+// openBackup opens the directory in which t saves what it replaces or removes.
+func openBackup(t *taker, destination string) (*backupDir, error) {
+	b := &backupDir{dir: t.BackupDir, noSync: t.NoFsync}
+	err := b.open(destination, t.root)
+	if what := precious(b.path); err == nil && what != "" && !t.ForceRoot {
+		err = fmt.Errorf("it is %s, in which what has the path of something that goes would be replaced; give --force-root if you mean it", what)
+	}
 	if err != nil {
-		err = fault.New(fault.Path, "backup directory %s: %w", dir, cause(err))
+		err = fault.New(fault.Path, "backup directory %s: %w", b.dir, cause(err))
 		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
@@ -55,22 +59,28 @@ func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
 	if b.path, err = resolve(b.dir); err != nil {
 		return err
 	}
-	if within(destination, b.path) {
-		return errAroundIt
-	}
 	if b.root, err = dirfs.OpenRoot(b.path, dirfs.Options{}); err != nil {
 		return err
 	}
-	// A mount may show one directory under two paths.
-	mine, err := b.root.Self()
-	if err != nil {
-		return err
-	}
-	if theirs, err := root.Self(); err != nil || mine.Ino != 0 && mine.Ino == theirs.Ino && mine.Dev == theirs.Dev {
-		return errors.Join(err, errInDestination)
+	switch {
+	case under(b.path, root):
+		return errInDestination
+	case under(destination, b.root):
+		return errAroundIt
 	}
 	b.lock, err = lock.Acquire(b.path)
 	return err
+}
+
+// under reports whether the directory at path, which is without links, is the one that is
+// open as top or lies in it: by what they are, since a mount may show a directory under
+// another path, and other letter case may be the same name. Where it cannot be told it is.
+func under(path string, top dirfs.Dir) bool {
+	is, err := top.Self()
+	return err != nil || above(path, func(d dirfs.Dir) bool {
+		info, err := d.Self()
+		return err != nil || is.Ino != 0 && info.Ino == is.Ino && info.Dev == is.Dev
+	})
 }
 
 // work makes the working directory, if it is not there, as one that belongs to the
@@ -121,8 +131,11 @@ func (b *backupDir) leave() error {
 			}
 		}
 	}
-	err := b.area.Leave(since)
+	err := errors.Join(b.area.TakeUp(), b.area.Leave(since)) // unfinished copies go
 	b.area, b.saves = nil, nil
+	if err != nil {
+		err = fmt.Errorf("leave backup directory %s: %w", b.dir, err)
+	}
 	return err
 }
 
@@ -131,14 +144,24 @@ func (b *backupDir) close() error {
 		return nil
 	}
 	err := b.leave()
-	if b.lock != nil {
-		err = errors.Join(err, b.lock.Release())
-	}
 	if b.root != nil {
 		err = errors.Join(err, b.root.Close())
 	}
 	if b.made {
-		_ = os.Remove(b.path) // which does nothing where something is in it
+		b.unmake()
+	}
+	if b.lock != nil {
+		err = errors.Join(err, b.lock.Release())
 	}
 	return err
+}
+
+// unmake removes the directory if nothing is in it.
+func (b *backupDir) unmake() {
+	parent, err := dirfs.OpenRoot(filepath.Dir(b.path), dirfs.Options{})
+	if err != nil {
+		return // then an empty directory stays
+	}
+	defer parent.Close()
+	_ = parent.RemoveDir(filepath.Base(b.path)) // otherwise something is in it
 }

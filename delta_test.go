@@ -180,17 +180,7 @@ func TestLargeFileMeanwhile(t *testing.T) {
 	old := noise(r, 12<<20)
 	content := splice(splice(old, 9<<20, 0, []byte("inserted")), 3<<20, 100, nil)
 	none := func(dirfs.Call) error { return nil }
-	scribble := func(path string) func() error {
-		return func() error {
-			f, err := os.OpenFile(path, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = f.WriteAt([]byte("changed in place"), 5<<20)
-			return err
-		}
-	}
+	scribbles := func(path string) func() error { return func() error { return scribble(path, 5<<20) } }
 	fails := func(err error) func() error { return func() error { return err } }
 	for _, c := range []struct {
 		name                string
@@ -198,10 +188,10 @@ func TestLargeFileMeanwhile(t *testing.T) {
 		sent, received      Code
 	}{
 		{name: "the new file changes while it is outlined", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
-			return nth(t, "File.ReadAt", "large", 2, scribble(filepath.Join(from, "large")))
+			return nth(t, "File.ReadAt", "large", 2, scribbles(filepath.Join(from, "large")))
 		}},
 		{name: "the new file changes while fragments are sent", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
-			return outlined(t, "large", scribble(filepath.Join(from, "large")))
+			return outlined(t, "large", scribbles(filepath.Join(from, "large")))
 		}},
 		{name: "the new file is cut short while fragments are sent", source: func(t *testing.T, from, _ string) func(dirfs.Call) error {
 			return outlined(t, "large", func() error { return os.Truncate(filepath.Join(from, "large"), 1<<20) })
@@ -213,7 +203,7 @@ func TestLargeFileMeanwhile(t *testing.T) {
 			return outlined(t, "large", fails(syscall.EIO))
 		}},
 		{name: "the old file changes while it is copied", destination: func(t *testing.T, _, to string) func(dirfs.Call) error {
-			return nth(t, "File.CopyFrom", "", 1, scribble(filepath.Join(to, "large")))
+			return nth(t, "File.CopyFrom", "", 1, scribbles(filepath.Join(to, "large")))
 		}},
 		{name: "the old file can not be read", destination: func(t *testing.T, _, _ string) func(dirfs.Call) error {
 			return nth(t, "File.ReadAt", "large", 1, fails(syscall.EIO))

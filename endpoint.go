@@ -90,21 +90,30 @@ func (o Options) cache(path string, root dirfs.Dir, l link) *cache.Cache {
 // inPeer reports whether dir, which may not exist yet, lies in the peer's
 // directory or is it.
 func (l *link) inPeer(dir string) bool {
-	parent, _, err := existing(dir)
-	for err == nil {
-		if root, err := dirfs.OpenRoot(parent, dirfs.Options{}); err == nil {
-			info, err := root.Self()
-			_ = root.Close() // nothing to lose
-			if err == nil && l.peer.Location.Same(l.mine.Location, info.Dev, info.Ino) {
+	path, _, err := existing(dir)
+	return err != nil || above(path, func(d dirfs.Dir) bool { // otherwise it cannot be told
+		info, err := d.Self()
+		return err == nil && l.peer.Location.Same(l.mine.Location, info.Dev, info.Ino)
+	})
+}
+
+// above reports whether f is true of the directory at path or of one that it is in. What
+// cannot be opened is passed over.
+func above(path string, f func(dirfs.Dir) bool) bool {
+	for {
+		if d, err := dirfs.OpenRoot(path, dirfs.Options{}); err == nil {
+			found := f(d)
+			_ = d.Close() // nothing to lose
+			if found {
 				return true
 			}
 		}
-		if parent == filepath.Dir(parent) {
+		parent := filepath.Dir(path)
+		if parent == path {
 			return false
 		}
-		parent = filepath.Dir(parent)
+		path = parent
 	}
-	return true // it cannot be told
 }
 
 // ClearCache removes what runs with Options.Cache dir have kept, and returns

@@ -35,9 +35,11 @@ type Receiver struct {
 	IgnoreSpace bool
 	// BackupDir is a directory in which what is replaced or removed is saved, under
 	// its relative path and durably, before it goes; "" for none. It is made when
-	// something is to be saved there, and must not be in Dir, nor Dir in it, nor
-	// either in or around the source. A file that was saved under the same path by
-	// an earlier run is replaced. What moves is not saved, nor what has no content.
+	// it is missing, and is gone again if nothing was saved. It is locked, and must not
+	// be in Dir or the source, nor they in it. A file that an earlier session has saved
+	// under the same path is replaced; what else has the name stays, and ".~1~" comes
+	// after that of what is saved. Directories and files that move are not saved, but
+	// for files of which the path gets other content, nor what has no content.
 	BackupDir string
 	Options
 }
@@ -119,11 +121,14 @@ func (t *taker) enter(path string) (err error) {
 		return fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
 	}
 	if t.BackupDir != "" {
-		if t.backup, err = openBackup(t.BackupDir, path, t.root, t.NoFsync); err != nil {
+		if t.backup, err = openBackup(t, path); err != nil {
 			return errors.Join(err, t.lock.Release())
 		}
 	}
 	if err := t.work(); err != nil {
+		if t.area != nil {
+			err = errors.Join(err, t.area.Leave(t.area.Root.MTime))
+		}
 		return errors.Join(err, t.backup.close(), t.lock.Release())
 	}
 	return nil
@@ -163,18 +168,23 @@ func (r *Receiver) prepare() (string, error) {
 	if err != nil {
 		return "", fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
 	}
-	if r.ForceRoot {
-		return path, nil
+	if what := precious(path); what != "" && !r.ForceRoot {
+		return "", fault.New(fault.Path, "destination %s is %s: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir, what)
 	}
+	return path, nil
+}
+
+// precious says what a directory is that nobody means to give away, or "".
+func precious(path string) string {
 	if path == filepath.Dir(path) {
-		return "", fault.New(fault.Path, "destination %s is the root of the file system: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir)
+		return "the root of the file system"
 	}
 	if home, err := os.UserHomeDir(); err == nil {
 		if home, err = filepath.EvalSymlinks(home); err == nil && home == path {
-			return "", fault.New(fault.Path, "destination %s is your home directory: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir)
+			return "your home directory"
 		}
 	}
-	return path, nil
+	return ""
 }
 
 // close leaves the directory: nothing of the working directory stays but what
@@ -241,7 +251,7 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 		t.area.Leftover = true // what this session wrote may not be durable
 	}
 	if lerr := t.backup.leave(); err == nil && lerr != nil {
-		err = unworkable("leave backup directory", t.BackupDir, lerr)
+		err = fault.With(fault.Disk, lerr)
 	}
 	r.result.Digest = result.Digest.String()
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)

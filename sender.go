@@ -115,16 +115,15 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 // destinationsAbove returns the ids of receivers that work in a directory
 // that path is in.
 func destinationsAbove(path string) (ids [][]byte) {
-	for parent := filepath.Dir(path); parent != path; path, parent = parent, filepath.Dir(parent) {
-		root, err := dirfs.OpenRoot(parent, dirfs.Options{})
-		if err != nil {
-			continue // what cannot be read is no destination of ours
-		}
-		if id := sender.ReadID(root, tree.Reserved); id != nil {
+	if path == filepath.Dir(path) {
+		return nil
+	}
+	above(filepath.Dir(path), func(d dirfs.Dir) bool {
+		if id := sender.ReadID(d, tree.Reserved); id != nil {
 			ids = append(ids, id)
 		}
-		_ = root.Close() // nothing to lose
-	}
+		return false
+	})
 	return ids
 }
 

@@ -42,9 +42,6 @@ type Applier struct {
 	Changes wire.Changes
 	// Backup is where what is replaced or removed is saved before; nil for nowhere.
 	Backup *backup.Backup
-	// Trees are what was there and what is wanted: they say where something was that
-	// was displaced.
-	Trees []*tree.Dir
 
 	fresh  map[*tree.Dir]bool // directories that this run has made; true while they are built aside
 	lost   map[*tree.Dir]bool // directories that it could not make
@@ -54,6 +51,8 @@ type Applier struct {
 	bytes  int64              // content of staged
 	wrote  bool               // something is to be made durable
 	leaves bool               // something displaced could not be saved, and stays
+
+	checked *tree.Dir // by reached, last
 
 	// stale are the directories whose own metadata is to be set, with their
 	// wanted entries where those are not to be found above them: a directory
@@ -241,13 +240,14 @@ func (a *Applier) link(in dirfs.Dir, name string, e *tree.Entry) error {
 // can be fetched instead. Any other error is one of the disk as a whole.
 func (a *Applier) Touch(s tree.Step) error {
 	e := s.Entry()
-	var err error
-	switch e.Type {
-	case tree.Directory:
+	err := a.reached(s.Dir)
+	switch {
+	case err != nil:
+	case e.Type == tree.Directory:
 		a.touchedAs(e.Dir, e)
-	case tree.Link:
-		err = a.in(s.Dir, func(h dirfs.Dir) error { return h.SetLinkTime(e.Name, a.Area.Canon.Time(e.MTime())) })
-	case tree.File:
+	case e.Type == tree.Link:
+		err = a.touchLink(s)
+	case e.Type == tree.File:
 		if s.Have.Flags&tree.Shared != 0 {
 			return a.copy(s)
 		}
@@ -267,6 +267,19 @@ func (a *Applier) Touch(s tree.Step) error {
 // ErrUnopened says that a file could not be opened to touch it.
 var ErrUnopened = errors.New("not opened")
 
+func (a *Applier) touchLink(s tree.Step) error {
+	return a.in(s.Dir, func(h dirfs.Dir) error {
+		info, err := h.Stat(s.Have.Name)
+		if err == nil {
+			err = isStill(s.Have, info)
+		}
+		if err != nil {
+			return err
+		}
+		return h.SetLinkTime(s.Have.Name, a.Area.Canon.Time(s.Entry().MTime()))
+	})
+}
+
 func (a *Applier) touchFile(s tree.Step) error {
 	e := s.Entry()
 	return a.in(s.Dir, func(h dirfs.Dir) error {
@@ -275,6 +288,13 @@ func (a *Applier) touchFile(s tree.Step) error {
 			return errors.Join(ErrUnopened, err)
 		}
 		defer f.Close()
+		info, err := f.Info()
+		if err == nil {
+			err = isStill(s.Have, info)
+		}
+		if err != nil {
+			return err
+		}
 		if err := f.Chmod(e.Perm); err != nil {
 			return err
 		}
@@ -286,8 +306,7 @@ func (a *Applier) touchFile(s tree.Step) error {
 				return err
 			}
 		}
-		info, err := f.Info()
-		if err == nil {
+		if info, err = f.Info(); err == nil {
 			Observe(e, info)
 		}
 		return err
@@ -301,7 +320,7 @@ func (a *Applier) copy(s tree.Step) error {
 	name := a.Area.Next()
 	var info dirfs.Info
 	err := a.in(s.Dir, func(h dirfs.Dir) (err error) {
-		info, err = a.Area.Copy(h, e.Name, nil, a.Area.Files, name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size}, nil)
+		info, err = a.Area.Copy(h, e.Name, func(info dirfs.Info) error { return isStill(s.Have, info) }, a.Area.Files, name, wire.Meta{Perm: e.Perm, MTime: e.MTime(), Size: e.Size}, nil)
 		return err
 	})
 	if err != nil {

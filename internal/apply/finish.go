@@ -88,6 +88,9 @@ func (a *Applier) level(dirs []directory) {
 		wg.Go(func() {
 			for i := range part {
 				p := &part[i]
+				if p.err = a.Handles.Check(p.dir); p.err != nil {
+					continue
+				}
 				_, p.err = with(a.Handles, p.dir, func(h dirfs.Dir) error { return a.set(h, p.want) })
 			}
 		})

@@ -33,7 +33,7 @@ func TestChangeOfCase(t *testing.T) {
 			handles := dirfs.NewHandles(root, 4)
 			defer handles.Close()
 			a := apply.New(area, handles, func(path, op string, err error) { t.Errorf("%s %s: %v", op, path, err) })
-			plan := tree.Compare(treetest.Parse("other\nreadme"), treetest.Parse("README"), tree.Exact, nil)
+			plan := tree.Compare(treetest.Parse("other @5\nreadme @5"), treetest.Parse("README"), tree.Exact, nil)
 			if err := a.Remove(t.Context(), plan.Removals, func() {}); err != nil {
 				t.Fatal(err)
 			}

@@ -24,6 +24,7 @@ func (a *Applier) Install(ctx context.Context) error {
 }
 
 func (a *Applier) installStaged(ctx context.Context) error {
+	a.checked = nil
 	for i := range a.staged {
 		if _, err := a.install(ctx, &a.staged[i]); err != nil {
 			return err
@@ -128,6 +129,9 @@ func (a *Applier) install(ctx context.Context, w *waiting) (bool, error) {
 
 // place puts what waits where it belongs.
 func (a *Applier) place(w *waiting) error {
+	if err := a.reached(w.step.Dir); err != nil {
+		return err
+	}
 	return a.in(w.step.Dir, func(h dirfs.Dir) error {
 		if w.from == nil {
 			return a.placeFrom(a.Area.Files, w, h)
@@ -140,15 +144,12 @@ func (a *Applier) place(w *waiting) error {
 func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 	s := &w.step
 	name := s.Entry().Name
-	if s.Displaces() {
-		return a.displace(h, s, w.name)
-	}
-	if s.Have == nil && !a.Area.Canon.FoldsCase {
-		// A rename would replace what somebody has put there since the
-		// scan. RACE: it may come between this call and the next.
-		if _, err := h.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(fs.ErrExist, err)
-		}
+	there, err := a.seen(h, s)
+	switch {
+	case err != nil:
+		return err
+	case there && s.Displaces():
+		return a.displace(h, name, w.name)
 	}
 	return from.Rename(w.name, h, name)
 }
@@ -158,10 +159,10 @@ func (a *Applier) placeFrom(from dirfs.Dir, w *waiting, h dirfs.Dir) error {
 // first, so that one call swaps the two and there is no instant at which the
 // old one lies where leftovers are cleared. Where the system cannot swap there
 // is one at which the path is missing.
-func (a *Applier) displace(h dirfs.Dir, s *tree.Step, tmp string) error {
-	err := a.swap(h, s, tmp)
-	if errors.Is(err, fs.ErrPermission) && unlock(h, s.Entry().Name) {
-		err = a.swap(h, s, tmp)
+func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
+	err := a.swap(h, name, tmp)
+	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
+		err = a.swap(h, name, tmp)
 	}
 	return err
 }
@@ -178,16 +179,16 @@ func unlock(h dirfs.Dir, name string) bool {
 	return err == nil && info.Perm&0o200 == 0 && d.Chmod(info.Perm|0o700) == nil
 }
 
-func (a *Applier) swap(h dirfs.Dir, s *tree.Step, tmp string) error {
+func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 	from := a.Area.Files
 	displaced := a.Area.Displaced
-	name, placed := s.Entry().Name, a.Area.NextFor(s.Path())
+	placed := a.displacedName()
 	if err := from.Rename(tmp, displaced, placed); err != nil {
 		return err
 	}
 	err := displaced.Exchange(placed, h, name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = a.replace(h, s, placed)
+		err = a.replace(h, name, placed)
 	}
 	if err != nil {
 		err = errors.Join(err, displaced.Rename(placed, from, tmp))
@@ -196,9 +197,9 @@ func (a *Applier) swap(h dirfs.Dir, s *tree.Step, tmp string) error {
 }
 
 // replace does what an exchange would, in two steps.
-func (a *Applier) replace(h dirfs.Dir, s *tree.Step, placed string) error {
+func (a *Applier) replace(h dirfs.Dir, name, placed string) error {
 	displaced := a.Area.Displaced
-	name, old := s.Entry().Name, a.Area.NextFor(s.Path())
+	old := a.displacedName()
 	if err := h.Rename(name, displaced, old); err != nil {
 		return err
 	}

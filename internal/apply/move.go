@@ -67,7 +67,10 @@ func (a *Applier) moveOne(ctx context.Context, s tree.Step) error {
 	d, old := s.Entry().Dir, s.From.Entry().Dir
 	a.Handles.Settle(old) // where a directory with open handles cannot be renamed there are none
 	w := waiting{step: s, name: s.From.Entry().Name, from: s.From.Dir}
-	err := a.placeMoved(&w)
+	err := a.reached(w.from)
+	if err == nil {
+		err = a.placeMoved(&w)
+	}
 	if errors.Is(err, fs.ErrPermission) && a.unlockOrigin(s.From) {
 		err = a.placeMoved(&w)
 	}
@@ -99,7 +102,10 @@ func (a *Applier) placeMoved(w *waiting) error {
 	there := false
 	if s.Displaces() {
 		err = a.in(s.Dir, func(h dirfs.Dir) (err error) {
-			there, err = a.displaceStaged(h, s, staged.name)
+			if _, err := a.seen(h, s); err != nil {
+				return err
+			}
+			there, err = a.displaceStaged(h, s.Entry().Name, staged.name)
 			return err
 		})
 	} else {
@@ -114,17 +120,17 @@ func (a *Applier) placeMoved(w *waiting) error {
 
 // displaceStaged does what displace does, but never has what is staged where it
 // would be removed. It reports whether it is in its place, also with an error.
-func (a *Applier) displaceStaged(h dirfs.Dir, s *tree.Step, tmp string) (there bool, err error) {
-	files, name := a.Area.Files, s.Entry().Name
+func (a *Applier) displaceStaged(h dirfs.Dir, name, tmp string) (there bool, err error) {
+	files := a.Area.Files
 	err = files.Exchange(tmp, h, name)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		err = a.displace(h, s, tmp)
+		err = a.displace(h, name, tmp)
 		return err == nil, err
 	case err != nil:
 		return false, err
 	}
-	if err = files.Rename(tmp, a.Area.Displaced, tmp); err != nil {
+	if err = files.Rename(tmp, a.Area.Displaced, a.displacedName()); err != nil {
 		back := files.Exchange(tmp, h, name)
 		return back != nil, errors.Join(err, back)
 	}

@@ -22,12 +22,11 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 	if len(removals) == 0 && displaced == nil {
 		return nil
 	}
-	r := remover{handles: a.Handles, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
+	r := remover{handles: a.Handles, scanned: true, problem: a.Problem, removed: func() { a.Changes.Removed++; removed() }}
 	if a.Backup != nil {
-		if r.stays, err = a.saveAll(ctx, removals, displaced); err != nil {
+		if r.stays, err = a.saveRemoved(ctx, removals, displaced); err != nil {
 			return err
 		}
-		a.leaves = displaced.holds(r.stays)
 	}
 	if a.wrote || a.Backup != nil {
 		if err := a.syncInstalled(); err != nil {
@@ -38,9 +37,14 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 		}
 	}
 	a.wrote = true
+	a.checked = nil
 	for i := range removals {
 		s := &removals[i]
 		if a.foldsOnto(s) {
+			continue
+		}
+		if err := a.reached(s.Dir); err != nil {
+			r.note(s.Dir, s.Entry(), err)
 			continue
 		}
 		if err := r.remove(ctx, s.Dir, s.Entry()); err != nil {
@@ -51,7 +55,10 @@ func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func
 	if DiskFailed(r.failed) {
 		return Disk("remove", r.failed)
 	}
-	return displaced.clear(ctx, r.stays, r.removed)
+	if a.leaves {
+		return nil
+	}
+	return displaced.clear(ctx, r.removed)
 }
 
 // syncInstalled makes what was renamed in durable where a barrier does not.
@@ -89,7 +96,7 @@ func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) erro
 		return err
 	}
 	defer c.close()
-	return c.clear(ctx, nil, removed)
+	return c.clear(ctx, removed)
 }
 
 // cupboard is a directory of the area with what is in it; nil where that is nothing.
@@ -125,18 +132,13 @@ func (c *cupboard) close() {
 	}
 }
 
-// holds reports whether some of what is there stays.
-func (c *cupboard) holds(stays map[*tree.Entry]bool) bool {
-	return c != nil && anyOf(c.root.Dir, stays)
-}
-
-// clear removes all but what stays.
-func (c *cupboard) clear(ctx context.Context, stays map[*tree.Entry]bool, removed func()) error {
+// clear removes everything.
+func (c *cupboard) clear(ctx context.Context, removed func()) error {
 	if c == nil {
 		return nil
 	}
 	var failed error
-	r := remover{handles: c.handles, stays: stays, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
+	r := remover{handles: c.handles, removed: removed, problem: func(path, op string, err error) { failed = errors.Join(failed, err) }}
 	for i := range c.root.Dir.Entries {
 		if err := r.remove(ctx, c.root.Dir, &c.root.Dir.Entries[i]); err != nil {
 			return err
@@ -152,6 +154,7 @@ type remover struct {
 	stays   map[*tree.Entry]bool // what is not removed after all
 	problem func(path, operation string, err error)
 	removed func()
+	scanned bool  // before the session, so that somebody may have changed it since
 	failed  error // the last one
 }
 
@@ -173,7 +176,7 @@ func (a *Applier) foldsOnto(s *tree.Step) bool {
 
 // remove removes entry e of d.
 func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error {
-	return walk(ctx, d, e, func(d *tree.Dir, e *tree.Entry) error {
+	return walk(ctx, d, e, r.isStill, func(d *tree.Dir, e *tree.Entry) error {
 		if !r.stays[e] {
 			r.one(d, e)
 		}
@@ -182,12 +185,14 @@ func (r *remover) remove(ctx context.Context, d *tree.Dir, e *tree.Entry) error 
 }
 
 // walk calls f with every entry below entry e of d, deepest first, and with e itself:
-// but for directories that move and what is in them. It does not recurse.
-func walk(ctx context.Context, d *tree.Dir, e *tree.Entry, f func(*tree.Dir, *tree.Entry) error) error {
+// but for directories that move, and what enter, unless it is nil, says not to enter,
+// and what is in them. It does not recurse.
+func walk(ctx context.Context, d *tree.Dir, e *tree.Entry, enter func(*tree.Dir, *tree.Entry) bool, f func(*tree.Dir, *tree.Entry) error) error {
 	type frame struct {
-		in   *tree.Dir
-		e    *tree.Entry
-		next int
+		in      *tree.Dir
+		e       *tree.Entry
+		next    int
+		entered bool
 	}
 	stack := []frame{{in: d, e: e}}
 	for len(stack) > 0 {
@@ -195,10 +200,12 @@ func walk(ctx context.Context, d *tree.Dir, e *tree.Entry, f func(*tree.Dir, *tr
 			return context.Cause(ctx)
 		}
 		top := &stack[len(stack)-1]
-		if top.e.Dir != nil && top.e.Flags&tree.Moved != 0 { // which is elsewhere
+		moved := top.e.Dir != nil && top.e.Flags&tree.Moved != 0 // and is elsewhere
+		if moved || !top.entered && enter != nil && !enter(top.in, top.e) {
 			stack = stack[:len(stack)-1]
 			continue
 		}
+		top.entered = true
 		if below := top.e.Dir; below != nil && top.next < len(below.Entries) {
 			top.next++
 			stack = append(stack, frame{in: below, e: &below.Entries[top.next-1]})
@@ -212,6 +219,25 @@ func walk(ctx context.Context, d *tree.Dir, e *tree.Entry, f func(*tree.Dir, *tr
 	return nil
 }
 
+// isStill reports whether an entry is what the scan saw, and tells the problem if
+// it is not.
+func (r *remover) isStill(d *tree.Dir, e *tree.Entry) bool {
+	if !r.scanned || r.stays[e] { // of which the problem is told
+		return true
+	}
+	_, err := with(r.handles, d, func(h dirfs.Dir) error {
+		info, err := h.Stat(e.Name)
+		if err == nil {
+			err = isStill(e, info)
+		}
+		return err
+	})
+	if err != nil {
+		r.note(d, e, err)
+	}
+	return err == nil
+}
+
 func (r *remover) one(d *tree.Dir, e *tree.Entry) {
 	// A directory that is opened for this goes too, or is one whose metadata
 	// is set at the end in any case.
@@ -222,6 +248,11 @@ func (r *remover) one(d *tree.Dir, e *tree.Entry) {
 		r.handles.Forget(e.Dir)
 		return h.RemoveDir(e.Name)
 	})
+	r.note(d, e, err)
+}
+
+// note takes in what became of an entry.
+func (r *remover) note(d *tree.Dir, e *tree.Entry, err error) {
 	switch {
 	case err == nil && e.Flags&tree.Moved != 0: // a further name now
 	case err == nil:

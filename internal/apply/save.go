@@ -3,178 +3,170 @@ package apply
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"slices"
 	"strings"
 
+	"github.com/sync-directory/sync-directory/internal/backup"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
-	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
-// saveReplaced saves what the staged entries replace. What cannot be saved is not
-// replaced.
-func (a *Applier) saveReplaced(ctx context.Context) error {
+// saveReplaced saves what gives way to what is staged, to new trees and to what moves.
+// What cannot be saved stays.
+func (a *Applier) saveReplaced(ctx context.Context) (err error) {
 	if a.Backup == nil {
 		return nil
 	}
-	var failed error
-	a.staged = slices.DeleteFunc(a.staged, func(w waiting) bool {
-		s := &w.step
-		if failed != nil || !s.Replaces() {
-			return false
+	of := func(w *waiting) *tree.Step { return &w.step }
+	if a.staged, err = saved(ctx, a, a.staged, of); err == nil {
+		a.tops, err = saved(ctx, a, a.tops, of)
+	}
+	if err == nil {
+		a.moves, err = saved(ctx, a, a.moves, func(s *tree.Step) *tree.Step { return s })
+	}
+	return err
+}
+
+// saved returns those of a list whose steps can be carried out, since what gives way to
+// them is saved.
+func saved[T any](ctx context.Context, a *Applier, list []T, step func(*T) *tree.Step) ([]T, error) {
+	can := list[:0]
+	for i := range list {
+		s := step(&list[i])
+		r := saver{a: a, handles: a.Handles, stays: make(map[*tree.Entry]bool)}
+		if err := r.old(ctx, s); err != nil {
+			return list, err
 		}
-		_, err := with(a.Handles, s.Dir, func(h dirfs.Dir) error {
-			return a.Backup.Save(ctx, h, s.Have.Name, s.Dir, s.Have.Name)
-		})
-		saved, err := a.saved(ctx, s.Path(), err)
-		failed = err
-		return !saved
-	})
-	return failed
-}
-
-// saved reports whether something was saved, with the outcome err, and tells the
-// problem where it was not. Its error is one of the run.
-func (a *Applier) saved(ctx context.Context, path string, err error) (bool, error) {
-	switch {
-	case err == nil || errors.Is(err, fs.ErrNotExist): // it is not there any more
-		return true, nil
-	case ctx.Err() != nil:
-		return false, context.Cause(ctx)
-	}
-	a.Problem(path, "save in the backup", err)
-	if DiskFailed(err) {
-		return false, Disk("save in the backup "+path, err)
-	}
-	return false, nil
-}
-
-// saveAll saves what is to be removed, and what was displaced, and returns what could
-// not be saved, with the directories that it is in.
-func (a *Applier) saveAll(ctx context.Context, removals []tree.Step, displaced *cupboard) (map[*tree.Entry]bool, error) {
-	stays := make(map[*tree.Entry]bool)
-	s := saver{a: a, handles: a.Handles, stays: stays}
-	for i := range removals {
-		r := &removals[i]
-		if a.foldsOnto(r) {
+		if len(r.stays) > 0 {
+			a.Skip(*s)
 			continue
 		}
-		if err := s.all(ctx, r.Dir, r.Entry()); err != nil {
-			return nil, err
-		}
+		can = append(can, list[i])
 	}
-	if displaced == nil {
-		return stays, nil
-	}
-	s.handles = displaced.handles
-	found := a.places(&displaced.root)
-	for i := range displaced.root.Dir.Entries {
-		e := &displaced.root.Dir.Entries[i]
-		s.displaced = &displacement{e, found[stage.Tag(e.Name)]}
-		if err := s.all(ctx, displaced.root.Dir, e); err != nil {
-			return nil, err
-		}
-	}
-	return stays, nil
-}
-
-// spot is a place in the destination.
-type spot struct {
-	dir  *tree.Dir
-	name string
-}
-
-func (p spot) path() string { return p.dir.Join(p.name) }
-
-// places returns where in the destination the entries of root were, which are
-// displaced, by the tags of their names.
-func (a *Applier) places(root *tree.Entry) map[string]spot {
-	found := make(map[string]spot)
-	for i := range root.Dir.Entries {
-		e := &root.Dir.Entries[i]
-		// Of which nobody knows any more where it was.
-		found[stage.Tag(e.Name)] = spot{new(tree.Dir), "displaced-" + e.Name}
-	}
-	for _, t := range a.Trees {
-		for d, e := range t.All() {
-			if tag := stage.TagOf(d.Join(e.Name)); found[tag].dir != nil {
-				found[tag] = spot{d, e.Name}
-			}
-		}
-	}
-	return found
-}
-
-// displacement is an entry of the directory of what is displaced, and where it was.
-type displacement struct {
-	*tree.Entry
-	was spot
+	return can, nil
 }
 
 // saver saves trees.
 type saver struct {
-	a         *Applier
-	handles   *dirfs.Handles
-	stays     map[*tree.Entry]bool // what could not be saved
-	displaced *displacement        // what the tree is; nil where it is in its place
+	a       *Applier
+	handles *dirfs.Handles       // of the trees
+	stays   map[*tree.Entry]bool // what could not be saved
+	removes bool                 // they are to be removed, so that nothing need be there
 }
 
-// all saves entry e of d and all below it.
-func (s *saver) all(ctx context.Context, d *tree.Dir, e *tree.Entry) error {
-	if e.Dir != nil && s.displaced != nil {
-		err := s.a.Backup.SaveAs(e, s.displaced.was.dir, s.displaced.was.name)
-		if saved, err := s.a.saved(ctx, s.displaced.was.path(), err); !saved {
-			s.stays[e] = true
-			return err
+// old saves what gives way to the entry of a step.
+func (r *saver) old(ctx context.Context, s *tree.Step) error {
+	switch e := s.Entry(); {
+	case s.Kind == tree.Touch:
+		return nil // what the file holds stays
+	case s.Have != nil && s.Have.Dir == nil:
+		err := r.one(ctx, s.Dir, s.Have, s.Have.Name)
+		if errors.Is(err, backup.ErrGone) {
+			s.Have, err = nil, nil // so that nothing gives way
 		}
+		return r.note(ctx, s.Dir, e, err)
+	case s.Have != nil:
+		return r.all(ctx, s.Dir, s.Have, s.Have.Name)
+	case r.a.Area.Canon.FoldsCase && e.Dir == nil:
+		// A rename replaces the entry of another case, if there is one.
+		_, err := with(r.handles, s.Dir, func(h dirfs.Dir) error {
+			return r.a.Backup.Save(ctx, h, e.Name, nil, s.Dir, e.Name)
+		})
+		if errors.Is(err, backup.ErrGone) {
+			err = nil
+		}
+		return r.note(ctx, s.Dir, e, err)
 	}
-	return walk(ctx, d, e, func(d *tree.Dir, e *tree.Entry) error {
-		if e.Dir != nil && anyOf(e.Dir, s.stays) { // the problem is told
-			s.stays[e] = true
-			return nil
+	return nil
+}
+
+// all saves entry e of d, as it is called, and all below it.
+func (r *saver) all(ctx context.Context, d *tree.Dir, e *tree.Entry, as string) error {
+	return walk(ctx, d, e, nil, func(d *tree.Dir, below *tree.Entry) error {
+		name := below.Name
+		if below == e {
+			name = as
 		}
-		saved, err := s.a.saved(ctx, s.path(d, e), s.one(ctx, d, e))
-		if !saved {
-			s.stays[e] = true
-		}
-		return err
+		return r.note(ctx, d, below, r.one(ctx, d, below, name))
 	})
 }
 
-// anyOf reports whether a set has an entry of d.
-func anyOf(d *tree.Dir, set map[*tree.Entry]bool) bool {
-	for i := range d.Entries {
-		if len(set) > 0 && set[&d.Entries[i]] {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *saver) one(ctx context.Context, d *tree.Dir, e *tree.Entry) error {
+func (r *saver) one(ctx context.Context, d *tree.Dir, e *tree.Entry, as string) error {
 	switch {
 	case e.Flags&tree.Moved != 0: // a further name now
 		return nil
 	case e.Dir != nil:
-		return s.a.Backup.SaveDir(e)
+		return r.a.Backup.SaveDir(e)
 	}
-	at := spot{d, e.Name}
-	if s.displaced != nil && s.displaced.Entry == e {
-		at = s.displaced.was
-	}
-	_, err := with(s.handles, d, func(h dirfs.Dir) error { return s.a.Backup.Save(ctx, h, e.Name, at.dir, at.name) })
+	_, err := with(r.handles, d, func(h dirfs.Dir) error {
+		return r.a.Backup.Save(ctx, h, e.Name, func(info dirfs.Info) error { return isStill(e, info) }, d, as)
+	})
 	return err
 }
 
-// path returns where in the destination entry e of d is, or was.
-func (s *saver) path(d *tree.Dir, e *tree.Entry) string {
+// note takes in how saving an entry ended. Its error is one of the run.
+func (r *saver) note(ctx context.Context, d *tree.Dir, e *tree.Entry, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	r.stays[e] = true
+	if errors.Is(err, backup.ErrGone) && r.removes {
+		return nil // somebody else has removed it
+	}
 	path := d.Join(e.Name)
-	if s.displaced == nil {
-		return path
+	r.a.Problem(path, "save in the backup", err)
+	if DiskFailed(err) {
+		return Disk("save in the backup "+path, err)
 	}
-	if _, below, deep := strings.Cut(path, "/"); deep {
-		return s.displaced.was.path() + "/" + below
+	return nil
+}
+
+// savedMark ends the names of what is displaced after it was saved.
+const savedMark = "-saved"
+
+// displacedName returns a name for what is to be displaced.
+func (a *Applier) displacedName() string {
+	if a.Backup == nil {
+		return a.Area.Next()
 	}
-	return s.displaced.was.path()
+	return a.Area.Next() + savedMark
+}
+
+// saveRemoved saves what is to be removed, and what a run without a backup has displaced
+// and not removed. It returns what could not be saved.
+func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displaced *cupboard) (map[*tree.Entry]bool, error) {
+	r := saver{a: a, handles: a.Handles, stays: make(map[*tree.Entry]bool), removes: true}
+	for i := range removals {
+		s := &removals[i]
+		if a.foldsOnto(s) {
+			continue // it was saved before it was replaced
+		}
+		if err := r.all(ctx, s.Dir, s.Entry(), s.Entry().Name); err != nil {
+			return nil, err
+		}
+	}
+	if displaced == nil {
+		return r.stays, nil
+	}
+	of := len(r.stays)
+	defer func() { a.leaves = len(r.stays) > of }()
+	r.handles = displaced.handles
+	for i := range displaced.root.Dir.Entries {
+		e := &displaced.root.Dir.Entries[i]
+		if strings.HasSuffix(e.Name, savedMark) {
+			continue
+		}
+		as := "displaced-" + e.Name // nobody knows where it was
+		if e.Dir != nil {
+			if err := r.note(ctx, displaced.root.Dir, e, a.Backup.SaveAs(e, displaced.root.Dir, as)); err != nil || r.stays[e] {
+				return r.stays, err
+			}
+		}
+		if err := r.all(ctx, displaced.root.Dir, e, as); err != nil {
+			return nil, err
+		}
+	}
+	return r.stays, nil
 }

@@ -89,6 +89,7 @@ type flags struct {
 	sparse, ignoreSpace   bool
 	backup                bool
 	backupDir             string
+	backupDirSet          bool
 	transfers, checkers   int
 	compress              string
 	timeout, contimeout   time.Duration
@@ -113,6 +114,7 @@ func newCommand(t *tui) *command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.portSet = cmd.Flags().Changed("port")
 			f.maxDeleteSet = cmd.Flags().Changed("max-delete")
+			f.backupDirSet = cmd.Flags().Changed("backup-dir")
 			return c.execute(cmd.Context())
 		},
 	}
@@ -207,7 +209,9 @@ func (f *flags) checkValues() error {
 		return usage("--links belongs to the sender, which decides what is described")
 	case (f.forceRoot || f.noFsync || f.ignoreSpace) && f.outputDir == "":
 		return usage("--force-root, --no-fsync and --ignore-space belong to the receiver")
-	case f.backupDir != "" && f.outputDir == "":
+	case f.backupDirSet && f.backupDir == "":
+		return usage("--backup-dir names no directory")
+	case f.backupDirSet && f.outputDir == "":
 		return usage("--backup-dir belongs to the receiver; a sender asks by --backup that it has one")
 	case f.backup && f.outputDir != "" && f.backupDir == "":
 		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")

@@ -81,6 +81,8 @@ func TestScripts(t *testing.T) {
 			"peer":   cmdPeer,
 			"poke":   cmdPoke,
 			"digest": cmdDigest,
+
+			"immutable": cmdImmutable,
 		},
 	})
 }
@@ -149,6 +151,8 @@ func condition(cond string) (bool, error) {
 		return os.Getuid() == 0, nil
 	case "mounts":
 		return os.Getuid() == 0 && runtime.GOOS == "linux" && canMount(), nil
+	case "immutable":
+		return canImmutable(), nil
 	case "long":
 		return *long, nil
 	}

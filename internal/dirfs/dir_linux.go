@@ -82,8 +82,11 @@ func (d *linuxDir) ReadLink(name string) (string, error) {
 	// a target that was cut; no file system of Linux makes one.
 	var buf [tree.MaxTarget + 1]byte
 	n, err := readLinkAt(d.fd, name, buf[:])
-	if err == nil && n == len(buf) {
+	switch {
+	case err == nil && n == len(buf):
 		err = unix.ENAMETOOLONG
+	case err == unix.EINVAL:
+		err = ErrNotLink
 	}
 	if err != nil {
 		return "", fail("readlink", name, err)

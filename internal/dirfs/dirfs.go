@@ -27,6 +27,8 @@ import (
 var (
 	// ErrNotRegular says that Open met something that is no regular file.
 	ErrNotRegular = errors.New("not a regular file")
+	// ErrNotLink says that ReadLink met something that is no link.
+	ErrNotLink = errors.New("not a link")
 	// ErrMount says that OpenDir met another file system.
 	ErrMount = errors.New("is a mount point")
 	// ErrReplaced says that something, mostly a directory, is not the one
@@ -80,7 +82,7 @@ type Dir interface {
 	// is ErrNotRegular, a link is ELOOP. Who knows that an entry is no
 	// regular file does not ask: the system may have to open it to tell.
 	Open(name string) (File, error)
-	// ReadLink returns a link's target as it stands.
+	// ReadLink returns a link's target as it stands. Anything else is ErrNotLink.
 	ReadLink(name string) (string, error)
 
 	// Mkdir makes a directory with exactly the given permission bits,
@@ -147,8 +149,7 @@ type File interface {
 	WriteAt(p []byte, off int64) (int, error)
 	// CopyFrom copies n bytes of src, from an offset in it to one here, by
 	// the system where it can, which may share their place on the disk. It
-	// fails with io.ErrUnexpectedEOF where src ends before. Both files are of
-	// one root.
+	// fails with io.ErrUnexpectedEOF where src ends before.
 	CopyFrom(src File, from, off, n int64) error
 	// Info examines the open file. The first Info after Open, with no other
 	// call between, may be what Open itself saw.

@@ -86,6 +86,30 @@ func (h *Handles) Release(d *tree.Dir) {
 	h.unuse(e)
 }
 
+// Check fails if a path no longer leads to d, since somebody has moved it or one
+// above it away: what Acquire returns may be a handle that is held, which follows.
+// What is put in the place of d is ErrReplaced.
+func (h *Handles) Check(d *tree.Dir) error {
+	for ; d.Parent != nil; d = d.Parent {
+		if d.Dev == 0 && d.Ino == 0 {
+			continue
+		}
+		parent, err := h.Acquire(d.Parent)
+		if err != nil {
+			return err
+		}
+		info, err := parent.Stat(d.Name)
+		h.Release(d.Parent)
+		if err == nil && (info.Dev != d.Dev || info.Ino != d.Ino) {
+			err = fail("open", d.Name, ErrReplaced)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Place says that, until further notice, d is not where its Parent and Name
 // say but at name in parent: a new tree that is built aside, or one that was
 // moved out of the way. The caller keeps parent open until Settle or Forget,

@@ -217,6 +217,39 @@ func TestHandlesReplaced(t *testing.T) {
 	})
 }
 
+// TestHandlesCheck moves directories away while their handles are held.
+func TestHandlesCheck(t *testing.T) {
+	everywhere(t, func(p *place) {
+		ok(p, os.MkdirAll(p.at("a/b/new/c"), 0o700))
+		root := &tree.Dir{}
+		a := p.known(child(root, "a"))
+		b := p.known(child(a, "b"))
+		c := p.known(child(child(b, "new"), "c")) // below one that is not known
+		h := dirfs.NewHandles(p.Dir, 8)
+		defer h.Close()
+		for _, d := range []*tree.Dir{root, a, b, c} {
+			must(h.Acquire(d))(p)
+			ok(p, h.Check(d))
+		}
+		ok(p, os.Rename(p.at("a/b"), p.at("saved")))
+		for _, d := range []*tree.Dir{b, c} {
+			wants(p, h.Check(d), fs.ErrNotExist)
+		}
+		ok(p, os.Mkdir(p.at("a/b"), 0o700))
+		wants(p, h.Check(c), dirfs.ErrReplaced)
+		ok(p, os.Remove(p.at("a/b")))
+		ok(p, os.Symlink("../saved", p.at("a/b")))
+		wants(p, h.Check(c), dirfs.ErrReplaced)
+		ok(p, h.Check(a))
+		ok(p, os.Remove(p.at("a/b")))
+		ok(p, os.Rename(p.at("saved"), p.at("a/b")))
+		ok(p, h.Check(c))
+		for _, d := range []*tree.Dir{a, b, c} {
+			h.Release(d)
+		}
+	})
+}
+
 func TestHandlesPlaceAndSettle(t *testing.T) {
 	everywhere(t, func(p *place) {
 		ok(p, os.MkdirAll(p.at("stage/7/sub"), 0o700))

@@ -271,6 +271,9 @@ func (d *portableDir) ReadLink(name string) (string, error) {
 		return "", err
 	}
 	target, err := d.root.Readlink(name)
+	if errors.Is(err, syscall.EINVAL) {
+		err = ErrNotLink
+	}
 	if err != nil {
 		return "", fail("readlink", name, err)
 	}

@@ -258,7 +258,7 @@ func TestLinksNeverFollowed(t *testing.T) {
 			p.Errorf("ReadLink: got %q", got)
 		}
 		_, err := p.ReadLink("file")
-		wants(p, err, syscall.EINVAL)
+		wants(p, err, dirfs.ErrNotLink)
 		for name, info := range list(p, p.Dir) {
 			if info != before[name] {
 				p.Errorf("%s changed: %+v, was %+v", name, info, before[name])

@@ -30,8 +30,10 @@ func (s *session) guard(ctx context.Context) error {
 	if s.sourceEmpty() && removed > fewEntries && !s.Policy.AllowEmpty {
 		return fault.New(fault.Guard, "the source is empty and the destination holds %d entries: nothing was changed; see --allow-empty", removed)
 	}
-	if s.Policy.Backup && s.apply.Backup == nil && (removed > 0 || slices.ContainsFunc(s.plan.Steps, replaces)) {
-		return fault.New(fault.Guard, "what would be replaced or removed is to be saved (--backup), and the receiver has no --backup-dir: nothing was changed")
+	if s.unsaved() && (removed > 0 || slices.ContainsFunc(s.plan.Steps, func(step tree.Step) bool {
+		return step.Kind != tree.Verify && step.Replaces() // of which most stays
+	})) {
+		return errUnsaved
 	}
 	if m := s.Policy.MaxDelete; m != nil && removed > *m {
 		return errTooMany(removed, *m)
@@ -51,7 +53,11 @@ func (s *session) sourceEmpty() bool {
 	return true
 }
 
-func replaces(s tree.Step) bool { return s.Replaces() }
+// errUnsaved refuses a plan by which something goes that is not saved.
+var errUnsaved = fault.New(fault.Guard, "what would be replaced or removed is to be saved (--backup), and the receiver has no --backup-dir: nothing was changed")
+
+// unsaved reports whether nothing may be replaced or removed, since it is not saved.
+func (s *session) unsaved() bool { return s.Policy.Backup && s.apply.Backup == nil }
 
 func errTooMany(removed, limit uint64) error {
 	return fault.New(fault.Guard, "%d entries would be removed, more than the %d that --max-delete allows: nothing was changed", removed, limit)

@@ -244,7 +244,9 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 		expander: sync.OnceValue(wire.NewExpander),
 	}
 	s.apply = apply.New(d.Area, d.Handles, s.problem)
-	s.apply.Backup = d.Backup
+	if s.apply.Backup = d.Backup; d.Backup != nil {
+		d.Backup.Progress = func(n int64) { s.Counters.Saved.Add(n) }
+	}
 	s.want = tree.Entry{Type: tree.Directory, Dir: new(tree.Dir)}
 	s.index = tree.NewIndex(&s.want)
 	return s
@@ -303,7 +305,9 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 		s.forget()
 	}
 	s.described = s.summer.Root(&s.want)
-	s.apply.Trees = []*tree.Dir{s.have.Dir, s.want.Dir}
+	if s.apply.Backup != nil {
+		s.apply.Backup.Was(s.have.Dir)
+	}
 	if err := s.reuse(ctx); err != nil {
 		return err
 	}
@@ -323,7 +327,7 @@ func (s *session) compareAndFetch(ctx context.Context) error {
 // finish removes what goes, sets what comes last, and confirms the result.
 func (s *session) finish(ctx context.Context) error {
 	s.Counters.Set(report.Finishing)
-	if err := s.apply.InstallAll(ctx); err != nil {
+	if err := s.saving(ctx, s.apply.InstallAll); err != nil {
 		return err
 	}
 	for _, dir := range []dirfs.Dir{s.area.Files, s.area.Left} { // what could not be installed, or was not wanted
@@ -342,7 +346,9 @@ func (s *session) finish(ctx context.Context) error {
 			}
 			removals = nil // but what was displaced goes
 		}
-		if err := s.apply.Remove(ctx, removals, func() { s.Counters.Removed.Add(1) }); err != nil {
+		if err := s.saving(ctx, func(ctx context.Context) error {
+			return s.apply.Remove(ctx, removals, func() { s.Counters.Removed.Add(1) })
+		}); err != nil {
 			return err
 		}
 	}
@@ -355,6 +361,15 @@ func (s *session) finish(ctx context.Context) error {
 		return err
 	}
 	return s.confirm(ctx)
+}
+
+// saving calls f, which may save what goes. That can take long where it is copied to
+// another disk, so messages are taken in meanwhile.
+func (s *session) saving(ctx context.Context, f func(context.Context) error) error {
+	if s.apply.Backup == nil {
+		return f(ctx)
+	}
+	return s.whileReading(ctx, f)
 }
 
 // forget takes the contents out of the digests of the source.

@@ -235,6 +235,9 @@ func (s *session) scan(ctx context.Context) (err error) {
 				// The sender's mistake: another one may come to the right place.
 				return &fault.Error{Code: fault.Path, Peer: true, Err: fmt.Errorf("the source lies in the destination, at %s, or is the same directory", report.Quote("/"+d.Path()))}
 			}
+			if s.apply.Backup.Is(d.Dev, d.Ino) {
+				return fault.New(fault.Path, "the backup directory lies in the destination, at %s", report.Quote("/"+d.Path()))
+			}
 			return nil
 		},
 		Flags:      s.flags,

@@ -19,6 +19,8 @@ func (s *session) stream(ctx context.Context) error {
 		return err
 	} else if m := s.Policy.MaxDelete; m != nil && removed > *m {
 		return errTooMany(removed, *m)
+	} else if removed > 0 && s.unsaved() {
+		return errUnsaved
 	}
 	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
 	var err error

@@ -150,6 +150,9 @@ func (s *session) begin(ctx context.Context) (*target, error) {
 // errNoDelete is why something of another type does not make way.
 var errNoDelete = errors.New("something of another type is there, and nothing shall be removed")
 
+// errNotSaved is why a file whose content turns out to be another does not make way.
+var errNotSaved = errors.New("what it holds is to be saved (--backup), and there is no --backup-dir")
+
 // step begins one step and returns what it wants of the sender.
 func (s *session) step(step tree.Step) (*target, error) {
 	if s.Policy.NoDelete && step.Displaces() {
@@ -335,6 +338,10 @@ func (s *session) compared(t *target) error {
 	}
 	have, want := t.step.Have, t.step.Entry()
 	if *t.local != *t.remote || have.Size != want.Size {
+		if s.unsaved() {
+			s.problem(t.step.Path(), "replace", errNotSaved)
+			return nil
+		}
 		t.step.Kind = tree.Fetch
 		s.refetch = append(s.refetch, t)
 		return nil

@@ -42,6 +42,7 @@ type Counters struct {
 	TotalFiles atomic.Int64 // to be transferred, once planned
 	TotalBytes atomic.Int64
 	Removed    atomic.Int64
+	Saved      atomic.Int64 // bytes copied into a backup, and one more for each entry
 	Peer       atomic.Int64 // times that the other side said that it works
 }
 
@@ -142,12 +143,12 @@ func Cause(err error) string {
 // Reset begins anew.
 func (c *Counters) Reset() {
 	c.Phase.Store(int32(Waiting))
-	for _, n := range []*atomic.Int64{&c.Scanned, &c.Files, &c.Bytes, &c.Compared, &c.TotalFiles, &c.TotalBytes, &c.Removed, &c.Peer} {
+	for _, n := range []*atomic.Int64{&c.Scanned, &c.Files, &c.Bytes, &c.Compared, &c.TotalFiles, &c.TotalBytes, &c.Removed, &c.Saved, &c.Peer} {
 		n.Store(0)
 	}
 }
 
 // Sum returns a number that grows with every step forward.
 func (c *Counters) Sum() int64 {
-	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load() + c.Peer.Load()
+	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load() + c.Saved.Load() + c.Peer.Load()
 }

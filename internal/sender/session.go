@@ -227,7 +227,7 @@ func (s *session) problem(path, op string, err error, answers uint64) {
 // vanished reports whether err says that something is not any more what it was
 // when it was scanned: nobody's fault, and no reason to keep what else goes.
 func vanished(err error) bool {
-	for _, gone := range []error{fs.ErrNotExist, supply.ErrChanged, dirfs.ErrReplaced, dirfs.ErrNotRegular, syscall.ELOOP, syscall.ENOTDIR, syscall.ESTALE} {
+	for _, gone := range []error{fs.ErrNotExist, supply.ErrChanged, dirfs.ErrReplaced, dirfs.ErrNotRegular, dirfs.ErrNotLink, syscall.ELOOP, syscall.ENOTDIR, syscall.ESTALE} {
 		if errors.Is(err, gone) {
 			return true
 		}

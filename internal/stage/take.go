@@ -74,6 +74,14 @@ func (a *Area) Link(from dirfs.Dir, name string, in dirfs.Dir, as string) error 
 	return from.Link(name, in, as)
 }
 
+// SyncFile makes a file durable by itself.
+func (a *Area) SyncFile(in dirfs.Dir, name string) error {
+	if a.noSync {
+		return nil
+	}
+	return syncFile(in, name)
+}
+
 func syncFile(in dirfs.Dir, name string) error {
 	f, err := open(in, name)
 	if err != nil {

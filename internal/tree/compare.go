@@ -129,6 +129,10 @@ func (c *comparison) entry(s Step) {
 		c.plan.Blocked = append(c.plan.Blocked, s)
 	case have == nil:
 		c.put(s)
+	case want.Type == Directory && want.Dir.Closed:
+		// The source could not read it. That may be what its permission
+		// says, and must not become true here; and what is there does not
+		// make way for what nobody knows.
 	case have.Type != want.Type && have.Dir != nil && have.Dir.Closed:
 		// It could be moved out of the way, but never removed after that.
 		c.plan.Blocked = append(c.plan.Blocked, s)
@@ -201,12 +205,7 @@ func (c *comparison) fetch(k Kind, s Step) {
 
 func (c *comparison) directory(s Step) {
 	want, have := s.Entry(), s.Have
-	switch {
-	case want.Dir.Closed:
-		// The source could not read it. That may be what its permission
-		// says, and must not become true here.
-		return
-	case have.Dir.Closed:
+	if have.Dir.Closed {
 		c.plan.Blocked = append(c.plan.Blocked, s)
 		return
 	}
