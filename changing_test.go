@@ -139,7 +139,7 @@ func TestTheSourceChanges(t *testing.T) {
 				if !done {
 					t.Fatal("nothing has changed")
 				}
-				s.unblock("f")
+				s.readable("f", "large")
 				got := read(t, s.to)
 				if received.Code != c.code || c.code != OK && !named(received, c.path) {
 					t.Errorf("code %d, want %d with %q: %+v", received.Code, c.code, c.path, received.Problems)
@@ -163,11 +163,17 @@ func TestTheSourceChanges(t *testing.T) {
 	}
 }
 
-// unblock removes what nobody can read to its end.
-func (s *scene) unblock(path string) {
+// readable lets anybody read what nobody can read to its end.
+func (s *scene) readable(paths ...string) {
 	s.Helper()
-	if info, err := os.Lstat(s.at(path)); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-		s.ok(os.Remove(s.at(path)))
+	for _, path := range paths {
+		switch info, err := os.Lstat(s.at(path)); {
+		case err != nil:
+		case info.Mode()&os.ModeNamedPipe != 0:
+			s.ok(os.Remove(s.at(path)))
+		case info.Mode().IsRegular() && info.Mode().Perm() == 0:
+			s.ok(os.Chmod(s.at(path), 0o644))
+		}
 	}
 }
 

@@ -8,7 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/sync-directory/sync-directory/internal/dirfs"
 )
 
 // A destination that somebody edits, and what it shall be.
@@ -184,5 +187,40 @@ func (s *scene) rest(failed string, removes bool) {
 		if is := got[path]; (is == "") != removes {
 			s.Errorf("%s is %q", path, is)
 		}
+	}
+}
+
+// TestADirectoryIsEditedAtItsEnd has somebody make a file, or set the mode, in a
+// directory that has just got its time: it is not taken for what it should be, nor the
+// sender for one that broke the protocol.
+func TestADirectoryIsEditedAtItsEnd(t *testing.T) {
+	for name, do := range map[string]func(s *scene){
+		"a file is made":  func(s *scene) { s.write("d/theirs", "x") },
+		"the mode is set": func(s *scene) { s.ok(os.Chmod(s.in("d"), 0o750)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, "./ @5\nd/ 700 @7\nd/f @7 =new\n", "./ @5\nd/ 755 @6\nd/f @6 =old\nextra @6\n")
+			var last string // calls on directories themselves
+			var mu sync.Mutex
+			_, received := s.run(nil, func(c dirfs.Call) error {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case matches(c, "Rename >f"):
+					last = "installed"
+				case last == "installed" && c.Op == "SetTime":
+					last = "set"
+				case last == "set" && c.Op == "Self":
+					last = "done"
+					do(s)
+				}
+				return nil
+			})
+			if received.Code != Partial || !named(received, "d") || last != "done" {
+				t.Errorf("code %d, %+v", received.Code, received.Problems)
+			}
+			s.has(s.to, "d/f=new", "-extra")
+			s.heals()
+		})
 	}
 }

@@ -70,7 +70,7 @@ func (s *scene) run(source, destination func(dirfs.Call) error) (sent, received 
 	if destination == nil {
 		destination = none
 	}
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.Context(), 20*time.Second)
 	defer cancel()
 	giver, err := (&Sender{Dir: s.from, Links: true, Options: Options{Checksum: s.checksum}}).open()
 	s.ok(err)
@@ -92,10 +92,13 @@ func (s *scene) run(source, destination func(dirfs.Call) error) (sent, received 
 	sent, serr = dial(ctx, giver, <-urls, DialOptions{})
 	<-done
 	if ctx.Err() != nil {
-		s.Fatal("hangs")
+		s.Fatalf("hangs: the sender with %v, %+v, the receiver with %v, %+v", serr, sent.Problems, rerr, received.Problems)
 	}
 	if sent.Code != received.Code || CodeOf(serr) != sent.Code || CodeOf(rerr) != received.Code {
 		s.Errorf("the sender ends with %d, %v, the receiver with %d, %v", sent.Code, serr, received.Code, rerr)
+	}
+	if sent.Code != OK && sent.Code != Partial && sent.Code != Vanished {
+		s.Errorf("the sender ends with %v, the receiver with %v", serr, rerr)
 	}
 	s.untouched()
 	return sent, received

@@ -307,7 +307,7 @@ func (a *Applier) touchFile(s tree.Step) error {
 			}
 		}
 		if info, err = f.Info(); err == nil {
-			Observe(e, info)
+			err = a.became(e, info)
 		}
 		return err
 	})

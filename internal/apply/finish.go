@@ -120,7 +120,7 @@ func (a *Applier) set(h dirfs.Dir, e *tree.Entry) error {
 		}
 	}
 	if info, err = h.Self(); err == nil {
-		Observe(e, info)
+		err = a.became(e, info)
 	}
 	return err
 }

@@ -35,6 +35,17 @@ func isStill(e *tree.Entry, info dirfs.Info) error {
 	return nil
 }
 
+// became takes over what the system says of an entry of which the metadata was set, and
+// returns errEdited if that is something else: somebody did so at the same time.
+func (a *Applier) became(e *tree.Entry, info dirfs.Info) error {
+	c, want := a.Area.Canon, *e
+	Observe(e, info)
+	if e.Type != want.Type || e.Size != want.Size || e.Perm != want.Perm || c.Time(e.MTime()) != c.Time(want.MTime()) {
+		return errEdited
+	}
+	return nil
+}
+
 // seen fails if what is in the place of the step's entry is not what the scan saw
 // there, which may be nothing. It reports whether there is anything: somebody may
 // have removed it.

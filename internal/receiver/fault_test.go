@@ -64,3 +64,26 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 }
+
+// TestVerdictCounts has the sender close right after a verdict that is no success: it is
+// the verdict that counts, and not that the connection is lost.
+func TestVerdictCounts(t *testing.T) {
+	s := wiretest.Read(t, "testdata/noop.txt")
+	for range 200 {
+		p := destination(t, s.Part("have"), nil)
+		mine, theirs := transport.Pipe(4)
+		ended := make(chan string)
+		go func() { ended <- run(t.Context(), t, p, mine, false, options()) }()
+		for _, b := range s.Messages("seal") {
+			_ = theirs.Write(b) // the test fails below
+		}
+		if b, err := theirs.Read(); err == nil {
+			b.Free()
+		}
+		_ = theirs.Write(wire.Encode(&wire.Verdict{Code: 12, Digest: make([]byte, 32)}))
+		wire.CloseWith(theirs, nil)
+		if got := <-ended; !strings.HasPrefix(got, "12\n") {
+			t.Fatalf("got %s", got)
+		}
+	}
+}

@@ -145,7 +145,9 @@ func (s *session) withWorkers(ctx context.Context, f func() error) error {
 	err := f()
 	if err != nil {
 		s.fail(wire.Fault(err))
-		err = context.Cause(ctx) // the first one counts
+		if s.verdict == nil { // after which the sender closes
+			err = context.Cause(ctx) // the first one counts
+		}
 	}
 	close(s.content)
 	s.tasks.Close()
