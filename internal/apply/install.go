@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"syscall"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/tree"
@@ -164,7 +165,45 @@ func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
 	if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
 		err = a.swap(h, name, tmp)
 	}
+	if errors.Is(err, syscall.EXDEV) {
+		if err = empty(h, name, a.Area.Displaced, a.displacedName()); err == nil {
+			err = a.Area.Files.Rename(tmp, h, name)
+		}
+	}
 	return err
+}
+
+// empty moves a directory that the system does not rename, as an overlay does not for
+// one of a lower layer, by what is in it. Interrupted, a part of it is aside, and the next
+// run goes on.
+func empty(h dirfs.Dir, name string, to dirfs.Dir, as string) error {
+	from, err := h.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := to.Mkdir(as, 0o700); err != nil {
+		return err
+	}
+	aside, err := to.OpenDir(as)
+	if err != nil {
+		return err
+	}
+	defer aside.Close()
+	var names []string
+	if err := from.Names(func(name []byte) bool { names = append(names, string(name)); return true }); err != nil {
+		return err
+	}
+	for _, n := range names {
+		err := from.Rename(n, aside, n)
+		if errors.Is(err, syscall.EXDEV) {
+			err = empty(from, n, aside, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return h.RemoveDir(name)
 }
 
 // unlock permits to move a directory: its entry ".." changes, so that it must

@@ -23,7 +23,7 @@ var kinds = map[string]string{
 	"file":    "P @V =V-of-P\n",
 	"empty":   "P/ 755 @V\n",
 	"full":    "P/ 700 @V\nP/x/ 755 @V\nP/x/y @V =V-y-of-P\nP/z @V =V-z-of-P\nP/l >V @V\n",
-	"closed":  "P/ 555 @V\nP/x @V =V-x-of-P\n",
+	"closed":  "P/ 555 @V\nP/w @V =V-w-of-P\n",
 	"link":    "P >V-of-P @V\n",
 	"fifo":    "P other\n",
 }
@@ -99,6 +99,29 @@ func TestEveryTypeIntoEveryOther(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTypesOnLayers changes the type of directories that the system does not rename, as an
+// overlay does not: what is in them is moved one by one.
+func TestTypesOnLayers(t *testing.T) {
+	old, want := pairs()
+	dir := func(name string) bool {
+		from, _, _ := strings.Cut(name, "-")
+		return from == "empty" || from == "full" || from == "closed" || name == "x"
+	}
+	m := newMoving(t, old, want)
+	refused := 0
+	code, why := m.mirror(false, func(c dirfs.Call) error {
+		if c.Op == "Exchange" && dir(c.NewName) || c.Op == "Rename" && dir(c.Name) {
+			refused++
+			return syscall.EXDEV
+		}
+		return nil
+	})
+	if code != fault.OK || refused == 0 {
+		t.Fatalf("%d, %s; %d calls were refused", code, why, refused)
+	}
+	m.equal()
 }
 
 // endsAt lets nothing be changed from the end-th call on, and reports whether there are

@@ -240,7 +240,8 @@ func cmdDigest(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// cmdMount: mount tmpfs DIR SIZE, mount bind FROM DIR; gone with the script.
+// cmdMount: mount tmpfs DIR OPTIONS, mount bind FROM DIR, mount overlay LOWER DIR; gone with
+// the script.
 func cmdMount(ts *testscript.TestScript, _ bool, args []string) {
 	var out []byte
 	var err error
@@ -251,8 +252,16 @@ func cmdMount(ts *testscript.TestScript, _ bool, args []string) {
 		out, err = exec.Command("mount", "-t", "tmpfs", "-o", args[2], "none", dir).CombinedOutput()
 	case len(args) == 3 && args[0] == "bind":
 		out, err = exec.Command("mount", "--bind", ts.MkAbs(args[1]), dir).CombinedOutput()
+	case len(args) == 3 && args[0] == "overlay":
+		// An overlay does not lie on another one, as a container's files may.
+		layers, derr := os.MkdirTemp(memory(), "overlay")
+		ts.Check(derr)
+		ts.Check(errors.Join(os.Mkdir(filepath.Join(layers, "upper"), 0o755), os.Mkdir(filepath.Join(layers, "work"), 0o755)))
+		worldOf(ts).closers = append(worldOf(ts).closers, func() { ts.Check(os.RemoveAll(layers)) })
+		options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", ts.MkAbs(args[1]), layers)
+		out, err = exec.Command("mount", "-t", "overlay", "-o", options, "none", dir).CombinedOutput()
 	default:
-		err = errors.New("usage: mount tmpfs DIR OPTIONS | mount bind FROM DIR")
+		err = errors.New("usage: mount tmpfs DIR OPTIONS | mount bind FROM DIR | mount overlay LOWER DIR")
 	}
 	if err != nil {
 		ts.Fatalf("%v: %s", err, out)
