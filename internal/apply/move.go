@@ -91,7 +91,17 @@ func (a *Applier) moveOne(ctx context.Context, s tree.Step) error {
 // a name that is taken for its own does nothing.
 func (a *Applier) placeMoved(w *waiting) error {
 	s := &w.step
-	if !s.Displaces() && !a.Area.Canon.FoldsCase {
+	displaces := false
+	if s.Displaces() {
+		err := a.in(s.Dir, func(h dirfs.Dir) (err error) {
+			displaces, err = a.seen(h, s)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !displaces && !a.Area.Canon.FoldsCase {
 		return a.place(w)
 	}
 	staged := waiting{step: *s, name: a.Area.NextFor(s.Path())}
@@ -100,11 +110,8 @@ func (a *Applier) placeMoved(w *waiting) error {
 		return err
 	}
 	there := false
-	if s.Displaces() {
+	if displaces {
 		err = a.in(s.Dir, func(h dirfs.Dir) (err error) {
-			if _, err := a.seen(h, s); err != nil {
-				return err
-			}
 			there, err = a.displaceStaged(h, s.Entry().Name, staged.name)
 			return err
 		})
