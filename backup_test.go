@@ -111,6 +111,34 @@ func TestBackupKeepsWhatWas(t *testing.T) {
 	}
 }
 
+// What makes way for a directory is saved once, however many batches there are.
+func TestBackupInBatches(t *testing.T) {
+	const many = 17000 // a batch is 16,384
+	dir, err := os.MkdirTemp("/dev/shm", "batches")
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	from, to, saved := filepath.Join(dir, "from"), filepath.Join(dir, "to"), filepath.Join(dir, "saved")
+	grow(t, from, "x/in=new")
+	grow(t, to, "x=precious")
+	for i := range many {
+		for d, content := range map[string]string{from: "new", to: "old!"} {
+			if err := os.WriteFile(fmt.Sprintf("%s/f%d", d, i), []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	grow(t, saved, "x.~1~=kept")
+	if _, err := Local(t.Context(), &Sender{Dir: from}, &Receiver{Dir: to, BackupDir: saved}); err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, saved)
+	if got["x"] != "file precious" || got["x.~1~"] != "file kept" || len(got) != many+3 || got["f16999"] != "file old!" { // and the root
+		t.Errorf("%d entries are saved; x %q, x.~1~ %q", len(got), got["x"], got["x.~1~"])
+	}
+}
+
 // What had its own permission in the destination has it in the backup.
 func TestBackupIsAsPrivate(t *testing.T) {
 	dir := t.TempDir()

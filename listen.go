@@ -44,9 +44,9 @@ type ListenOptions struct {
 // if nobody else comes: a laptop may have been closed for a while.
 const resumeWithin = 10 * time.Minute
 
-// unsure is how much memory a sender takes for content that may have to be sent once
-// more. A message with more than 256 KiB counts as a megabyte, so on a link of 1 Gbit/s
-// whose round trip is beyond some 30 ms it is this that bounds the speed.
+// unsure is how much memory a sender takes for what may have to be sent once more, but
+// for content that is not compressed: that is read once more. Of the rest a message with
+// more than 256 KiB counts as a megabyte.
 const unsure = 8 << 20
 
 // resuming says how the session that begins with l goes on when its connection is
@@ -158,6 +158,10 @@ func (h *host) giveUpLost() (lost, ends bool) {
 	defer h.mu.Unlock()
 	if h.live == nil {
 		return false, false
+	}
+	// One that ended without a verdict is only clearing away.
+	if err := h.live.conn.Over(); err != nil && !errors.Is(err, wire.ErrClosed) && CodeOf(wire.Fault(err)) == fault.Lost {
+		h.live.ends = true
 	}
 	since := h.live.conn.Lost()
 	if since > h.o.settling {

@@ -35,7 +35,7 @@ type Receiver struct {
 	IgnoreSpace bool
 	// BackupDir is a directory in which what is replaced or removed is saved, under
 	// its relative path and durably, before it goes; "" for none. It is made when
-	// it is missing, and is gone again if nothing was saved. It is locked, and must not
+	// it is missing, and, but for directories above it, gone again if nothing was saved. It is locked, and must not
 	// be in Dir or the source, nor they in it. A file that an earlier session has saved
 	// under the same path is replaced; what else has the name stays, and ".~1~" comes
 	// after that of what is saved. Directories and files that move are not saved, but

@@ -29,6 +29,8 @@ type trouble struct {
 	said    lines
 	retries int
 	stalls  *pace // at the source
+	slow    *pace // at the destination
+	settles time.Duration
 }
 
 // lines are what both sides log.
@@ -82,14 +84,19 @@ func (x *trouble) mirror(from, to string, link linksim.Link, senderDials bool, m
 		}
 		return x.counts(c)
 	})
-	r := injected(x.t, Receiver{Dir: to, NoFsync: true, Options: Options{Log: log.With("side", "receiver")}}, x.counts)
+	r := injected(x.t, Receiver{Dir: to, NoFsync: true, Options: Options{Log: log.With("side", "receiver")}}, func(c dirfs.Call) error {
+		if err := x.slow.before(c); err != nil {
+			return err
+		}
+		return x.counts(c)
+	})
 	listener, dialer := endpoint(r), endpoint(s)
 	if !senderDials {
 		listener, dialer = s, r
 	}
 	addresses, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		_, err := listen(ctx, listener, ListenOptions{OnListening: func(a net.Addr) { addresses <- a.String() }, conn: intervals})
+		_, err := listen(ctx, listener, ListenOptions{OnListening: func(a net.Addr) { addresses <- a.String() }, conn: intervals, settling: x.settles})
 		done <- err
 	}()
 	x.address = <-addresses
@@ -212,7 +219,8 @@ func TestResume(t *testing.T) {
 }
 
 // TestSourceChangesWhileLost changes what was sent and did not arrive, while there is no
-// connection: it cannot be sent once more, so another session begins and compares anew.
+// connection: it cannot be sent once more, so another session begins and compares anew,
+// also where the receiver takes long to clear away the first one.
 func TestSourceChangesWhileLost(t *testing.T) {
 	t.Parallel()
 	for _, senderDials := range []bool{true, false} {
@@ -221,7 +229,7 @@ func TestSourceChangesWhileLost(t *testing.T) {
 		large := filepath.Join(from, "large")
 		grow(t, from, "small=x")
 		write(t, large, 48<<20)
-		x := &trouble{t: t}
+		x := &trouble{t: t, settles: 50 * time.Millisecond, slow: &pace{op: "File.WriteAt", at: 8, stall: time.Second}}
 		sent, received := x.mirror(from, to, linksim.Link{Rate: 40 << 20}, senderDials, func() {
 			x.passed(8 << 20)
 			x.link.Down()
@@ -233,6 +241,39 @@ func TestSourceChangesWhileLost(t *testing.T) {
 				b[i] ^= 1
 			}
 			if err := os.WriteFile(large, b, 0o644); err != nil {
+				t.Error(err)
+			}
+			if err := x.link.Up(); err != nil {
+				t.Error(err)
+			}
+		})
+		if sent != nil || received != nil || !strings.Contains(x.said.String(), "beginning another") {
+			t.Errorf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
+		}
+		if !maps.Equal(read(t, from), read(t, to)) {
+			t.Error("the directories differ")
+		}
+	}
+}
+
+// TestAllSentWhileLost changes the only file while it is under way and there is no
+// connection: both sides wait for messages when it turns out that it cannot be sent once
+// more.
+func TestAllSentWhileLost(t *testing.T) {
+	t.Parallel()
+	for _, senderDials := range []bool{true, false} {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+		file := filepath.Join(from, "file")
+		grow(t, from)
+		write(t, file, 200<<10)
+		grow(t, to, "extra=x")
+		x := &trouble{t: t}
+		sent, received := x.mirror(from, to, linksim.Link{Rate: 100 << 10}, senderDials, func() {
+			x.passed(8 << 10)
+			time.Sleep(100 * time.Millisecond) // all is in the buffers of the system
+			x.link.Down()
+			if err := os.WriteFile(file, []byte("other"), 0o644); err != nil {
 				t.Error(err)
 			}
 			if err := x.link.Up(); err != nil {

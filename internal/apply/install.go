@@ -15,7 +15,7 @@ func (a *Applier) Install(ctx context.Context) error {
 	if len(a.staged) == 0 {
 		return nil
 	}
-	if err := a.saveReplaced(ctx); err != nil {
+	if err := a.saveReplaced(ctx, false); err != nil {
 		return err
 	}
 	if err := a.barrier(); err != nil {
@@ -40,7 +40,7 @@ func (a *Applier) InstallAll(ctx context.Context) error {
 	if len(a.staged)+len(a.tops)+len(a.moves) == 0 {
 		return nil
 	}
-	if err := a.saveReplaced(ctx); err != nil {
+	if err := a.saveReplaced(ctx, true); err != nil {
 		return err
 	}
 	if err := a.syncAside(); err != nil {
@@ -166,44 +166,75 @@ func (a *Applier) displace(h dirfs.Dir, name, tmp string) error {
 		err = a.swap(h, name, tmp)
 	}
 	if errors.Is(err, syscall.EXDEV) {
-		if err = empty(h, name, a.Area.Displaced, a.displacedName()); err == nil {
-			err = a.Area.Files.Rename(tmp, h, name)
+		old := a.displacedName()
+		if err = empty(h, name, a.Area.Displaced, old); err == nil {
+			err = a.putBack(a.Area.Files.Rename(tmp, h, name), old, h, name)
 		}
 	}
 	return err
 }
 
+// putBack puts what was displaced back in its place, if what was to be there is not: for
+// err.
+func (a *Applier) putBack(err error, old string, h dirfs.Dir, name string) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, a.Area.Displaced.Rename(old, h, name))
+}
+
 // empty moves a directory that the system does not rename, as an overlay does not for
-// one of a lower layer, by what is in it. Interrupted, a part of it is aside, and the next
-// run goes on.
-func empty(h dirfs.Dir, name string, to dirfs.Dir, as string) error {
+// one of a lower layer, by what is in it. Where that fails what was moved comes back;
+// after an interruption the next run goes on.
+func empty(h dirfs.Dir, name string, to dirfs.Dir, as string) (err error) {
 	from, err := h.OpenDir(name)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	if err := to.Mkdir(as, 0o700); err != nil {
+	info, err := from.Self()
+	if err != nil {
+		return err
+	}
+	if err := to.Mkdir(as, info.Perm|0o700); err != nil {
 		return err
 	}
 	aside, err := to.OpenDir(as)
 	if err != nil {
-		return err
+		return errors.Join(err, to.RemoveDir(as))
 	}
 	defer aside.Close()
 	var names []string
 	if err := from.Names(func(name []byte) bool { names = append(names, string(name)); return true }); err != nil {
-		return err
+		return errors.Join(err, to.RemoveDir(as))
 	}
-	for _, n := range names {
-		err := from.Rename(n, aside, n)
-		if errors.Is(err, syscall.EXDEV) {
-			err = empty(from, n, aside, n)
-		}
-		if err != nil {
-			return err
+	moved := 0
+	for ; err == nil && moved < len(names); moved++ {
+		if err = emptyOne(from, names[moved], aside); err != nil {
+			break
 		}
 	}
-	return h.RemoveDir(name)
+	if err == nil {
+		err = h.RemoveDir(name)
+	}
+	if err == nil {
+		return nil
+	}
+	for _, n := range names[:moved] {
+		err = errors.Join(err, aside.Rename(n, from, n))
+	}
+	return errors.Join(err, to.RemoveDir(as))
+}
+
+func emptyOne(from dirfs.Dir, name string, to dirfs.Dir) error {
+	err := from.Rename(name, to, name)
+	if errors.Is(err, fs.ErrPermission) && unlock(from, name) {
+		err = from.Rename(name, to, name)
+	}
+	if errors.Is(err, syscall.EXDEV) {
+		err = empty(from, name, to, name)
+	}
+	return err
 }
 
 // unlock permits to move a directory: its entry ".." changes, so that it must
@@ -227,7 +258,7 @@ func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 	}
 	err := displaced.Exchange(placed, h, name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = a.replace(h, name, placed)
+		err = a.replace(displaced, placed, h, name)
 	}
 	if err != nil {
 		err = errors.Join(err, displaced.Rename(placed, from, tmp))
@@ -235,15 +266,11 @@ func (a *Applier) swap(h dirfs.Dir, name, tmp string) error {
 	return err
 }
 
-// replace does what an exchange would, in two steps.
-func (a *Applier) replace(h dirfs.Dir, name, placed string) error {
-	displaced := a.Area.Displaced
+// replace does what an exchange would, in two steps, with what is staged as tmp in from.
+func (a *Applier) replace(from dirfs.Dir, tmp string, h dirfs.Dir, name string) error {
 	old := a.displacedName()
-	if err := h.Rename(name, displaced, old); err != nil {
+	if err := h.Rename(name, a.Area.Displaced, old); err != nil {
 		return err
 	}
-	if err := displaced.Rename(placed, h, name); err != nil {
-		return errors.Join(err, displaced.Rename(old, h, name))
-	}
-	return nil
+	return a.putBack(from.Rename(tmp, h, name), old, h, name)
 }

@@ -132,7 +132,10 @@ func (a *Applier) displaceStaged(h dirfs.Dir, name, tmp string) (there bool, err
 	err = files.Exchange(tmp, h, name)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		err = a.displace(h, name, tmp)
+		err = a.replace(files, tmp, h, name)
+		if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
+			err = a.replace(files, tmp, h, name)
+		}
 		return err == nil, err
 	case err != nil:
 		return false, err

@@ -10,17 +10,17 @@ import (
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
-// saveReplaced saves what gives way to what is staged, to new trees and to what moves.
-// What cannot be saved stays.
-func (a *Applier) saveReplaced(ctx context.Context) (err error) {
+// saveReplaced saves what gives way to what is staged and, if all is to be installed, to new
+// trees and to what moves. What cannot be saved stays.
+func (a *Applier) saveReplaced(ctx context.Context, all bool) (err error) {
 	if a.Backup == nil {
 		return nil
 	}
 	of := func(w *waiting) *tree.Step { return &w.step }
-	if a.staged, err = saved(ctx, a, a.staged, of); err == nil {
-		a.tops, err = saved(ctx, a, a.tops, of)
+	if a.staged, err = saved(ctx, a, a.staged, of); err != nil || !all {
+		return err
 	}
-	if err == nil {
+	if a.tops, err = saved(ctx, a, a.tops, of); err == nil {
 		a.moves, err = saved(ctx, a, a.moves, func(s *tree.Step) *tree.Step { return s })
 	}
 	return err
@@ -29,14 +29,14 @@ func (a *Applier) saveReplaced(ctx context.Context) (err error) {
 // saved returns those of a list whose steps can be carried out, since what gives way to
 // them is saved.
 func saved[T any](ctx context.Context, a *Applier, list []T, step func(*T) *tree.Step) ([]T, error) {
+	r := a.newSaver(a.Handles)
 	can := list[:0]
 	for i := range list {
-		s := step(&list[i])
-		r := saver{a: a, handles: a.Handles, stays: make(map[*tree.Entry]bool)}
+		s, failed := step(&list[i]), len(r.stays)
 		if err := r.old(ctx, s); err != nil {
 			return list, err
 		}
-		if len(r.stays) > 0 {
+		if len(r.stays) > failed {
 			a.Skip(*s)
 			continue
 		}
@@ -51,6 +51,22 @@ type saver struct {
 	handles *dirfs.Handles       // of the trees
 	stays   map[*tree.Entry]bool // what could not be saved
 	removes bool                 // they are to be removed, so that nothing need be there
+	under   string               // the path that they are in, for messages
+}
+
+func (a *Applier) newSaver(handles *dirfs.Handles) *saver {
+	return &saver{a: a, handles: handles, stays: make(map[*tree.Entry]bool)}
+}
+
+// save saves what is name in d. All that a directory of the destination must permit is to
+// be searched, which a scan has done.
+func (r *saver) save(ctx context.Context, d *tree.Dir, name string, accept func(dirfs.Info) error, in *tree.Dir, as string) error {
+	h, err := r.handles.Acquire(d)
+	if err != nil {
+		return err
+	}
+	defer r.handles.Release(d)
+	return r.a.Backup.Save(ctx, h, name, accept, in, as)
 }
 
 // old saves what gives way to the entry of a step.
@@ -68,9 +84,7 @@ func (r *saver) old(ctx context.Context, s *tree.Step) error {
 		return r.all(ctx, s.Dir, s.Have, s.Have.Name)
 	case r.a.Area.Canon.FoldsCase && e.Dir == nil:
 		// A rename replaces the entry of another case, if there is one.
-		_, err := with(r.handles, s.Dir, func(h dirfs.Dir) error {
-			return r.a.Backup.Save(ctx, h, e.Name, nil, s.Dir, e.Name)
-		})
+		err := r.save(ctx, s.Dir, e.Name, nil, s.Dir, e.Name)
 		if errors.Is(err, backup.ErrGone) {
 			err = nil
 		}
@@ -97,10 +111,7 @@ func (r *saver) one(ctx context.Context, d *tree.Dir, e *tree.Entry, as string) 
 	case e.Dir != nil:
 		return r.a.Backup.SaveDir(e)
 	}
-	_, err := with(r.handles, d, func(h dirfs.Dir) error {
-		return r.a.Backup.Save(ctx, h, e.Name, func(info dirfs.Info) error { return isStill(e, info) }, d, as)
-	})
-	return err
+	return r.save(ctx, d, e.Name, func(info dirfs.Info) error { return isStill(e, info) }, d, as)
 }
 
 // note takes in how saving an entry ended. Its error is one of the run.
@@ -115,7 +126,7 @@ func (r *saver) note(ctx context.Context, d *tree.Dir, e *tree.Entry, err error)
 	if errors.Is(err, backup.ErrGone) && r.removes {
 		return nil // somebody else has removed it
 	}
-	path := d.Join(e.Name)
+	path := r.under + d.Join(e.Name)
 	r.a.Problem(path, "save in the backup", err)
 	if DiskFailed(err) {
 		return Disk("save in the backup "+path, err)
@@ -137,7 +148,8 @@ func (a *Applier) displacedName() string {
 // saveRemoved saves what is to be removed, and what a run without a backup has displaced
 // and not removed. It returns what could not be saved.
 func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displaced *cupboard) (map[*tree.Entry]bool, error) {
-	r := saver{a: a, handles: a.Handles, stays: make(map[*tree.Entry]bool), removes: true}
+	r := a.newSaver(a.Handles)
+	r.removes = true
 	for i := range removals {
 		s := &removals[i]
 		if a.foldsOnto(s) {
@@ -150,23 +162,30 @@ func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displac
 	if displaced == nil {
 		return r.stays, nil
 	}
-	of := len(r.stays)
-	defer func() { a.leaves = len(r.stays) > of }()
-	r.handles = displaced.handles
-	for i := range displaced.root.Dir.Entries {
-		e := &displaced.root.Dir.Entries[i]
+	return r.stays, a.saveDisplaced(ctx, displaced)
+}
+
+func (a *Applier) saveDisplaced(ctx context.Context, displaced *cupboard) error {
+	r := a.newSaver(displaced.handles)
+	r.under = tree.Reserved + "/displaced/"
+	d := displaced.root.Dir
+	for i := range d.Entries {
+		e := &d.Entries[i]
 		if strings.HasSuffix(e.Name, savedMark) {
 			continue
 		}
 		as := "displaced-" + e.Name // nobody knows where it was
 		if e.Dir != nil {
-			if err := r.note(ctx, displaced.root.Dir, e, a.Backup.SaveAs(e, displaced.root.Dir, as)); err != nil || r.stays[e] {
-				return r.stays, err
+			if err := r.note(ctx, d, e, a.Backup.SaveAs(e, d, as)); err != nil {
+				return err
 			}
 		}
-		if err := r.all(ctx, displaced.root.Dir, e, as); err != nil {
-			return nil, err
+		if !r.stays[e] {
+			if err := r.all(ctx, d, e, as); err != nil {
+				return err
+			}
 		}
 	}
-	return r.stays, nil
+	a.leaves = len(r.stays) > 0
+	return nil
 }

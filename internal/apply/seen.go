@@ -40,11 +40,17 @@ func isStill(e *tree.Entry, info dirfs.Info) error {
 func (a *Applier) became(e *tree.Entry, info dirfs.Info) error {
 	c, want := a.Area.Canon, *e
 	Observe(e, info)
-	if e.Type != want.Type || e.Size != want.Size || e.Perm != want.Perm || c.Time(e.MTime()) != c.Time(want.MTime()) {
+	switch {
+	case e.Type != want.Type || e.Size != want.Size || c.Time(e.MTime()) != c.Time(want.MTime()):
 		return errEdited
+	case e.Perm != want.Perm:
+		return errPerm
 	}
 	return nil
 }
+
+// errPerm is why an entry that was given a permission fails.
+var errPerm = errors.New("has another permission than it was given: somebody has changed it, or the file system keeps none")
 
 // seen fails if what is in the place of the step's entry is not what the scan saw
 // there, which may be nothing. It reports whether there is anything: somebody may

@@ -124,6 +124,50 @@ func TestTypesOnLayers(t *testing.T) {
 	m.equal()
 }
 
+// TestTypesOnLayersFail has one call fail while what makes way is moved entry by entry: it
+// comes back, and the next run does it.
+func TestTypesOnLayersFail(t *testing.T) {
+	old, want := "./ @5\nd/ 755 @6\nd/a @6 =a\nd/n/ 755 @6\nd/n/b @6 =b\nd/n/c @6 =c\n", "./ @5\nd @7 =file\n"
+	for fails := 1; ; fails++ {
+		m := newMoving(t, old, want)
+		calls, hit := 0, false
+		lower := map[string]bool{"d": true, "n": true} // of which copies are in the upper layer
+		code, why := m.mirror(false, func(c dirfs.Call) error {
+			switch {
+			case c.Op == "Exchange":
+				return syscall.EXDEV
+			case c.Op == "Rename" && lower[c.Name]:
+				lower[c.Name] = false
+				return syscall.EXDEV
+			case c.Op == "Rename", c.Op == "RemoveDir" && (c.Name == "d" || c.Name == "n"):
+				if calls++; calls == fails {
+					hit = true
+					return syscall.EIO
+				}
+			}
+			return nil
+		})
+		now := everything(treetest.Read(t, m.to))
+		if is := below(now, "d"); !maps.Equal(is, below(m.want, "d")) {
+			for path, what := range below(m.old, "d") {
+				if is[path] != what {
+					t.Errorf("call %d: %d, %s: %q was %q; there is %v", fails, code, why, path, what, is)
+				}
+			}
+		}
+		if code, why := m.mirror(false, nil); code != fault.OK {
+			t.Errorf("call %d: the next run ends with %d, %s", fails, code, why)
+		}
+		m.equal()
+		if t.Failed() {
+			t.FailNow()
+		}
+		if !hit {
+			return
+		}
+	}
+}
+
 // endsAt lets nothing be changed from the end-th call on, and reports whether there are
 // so many.
 func endsAt(t *testing.T, have, want string, portable, swaps bool, end int) bool {

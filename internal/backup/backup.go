@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io/fs"
 	"strconv"
+	"strings"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/stage"
@@ -30,7 +31,7 @@ type Backup struct {
 	handles *dirfs.Handles
 	root    *folder
 	folders map[*tree.Dir]*folder // by the directories of the destination that they stand for
-	taken   map[any]bool          // what this session has saved: files by inode, or by name
+	taken   map[any]bool          // by this session, where another original could get the name
 	stale   map[*folder]bool      // folders that are to be synced by themselves
 	unsafe  bool                  // something is to be made durable
 	wrote   bool
@@ -130,8 +131,16 @@ func (b *Backup) save(ctx context.Context, o original, f *folder, h dirfs.Dir, a
 	}
 	b.changes(f)
 	b.Progress(1)
-	info, err := h.Stat(as)
-	b.taken[key(f, as, info)] = true
+	return b.take(f, h, as)
+}
+
+// take notes that a name is taken, if something else could come to it.
+func (b *Backup) take(f *folder, h dirfs.Dir, name string) error {
+	if !b.area.Canon.FoldsCase && !strings.Contains(name, ".~") {
+		return nil
+	}
+	info, err := h.Stat(name)
+	b.taken[key(f, name, info)] = true
 	return err
 }
 
@@ -278,13 +287,17 @@ func key(f *folder, name string, info dirfs.Info) any {
 var errNamed = errors.New("has further names")
 
 // link gives a file a further name here. One that has another name already could be
-// changed by that later on; and of a link there may be no second one.
+// changed by that later on; and of a link there may be no second one. What it replaces goes
+// when its content is durable.
 func (b *Backup) link(o original, in dirfs.Dir, as string, there dirfs.Info) error {
 	switch {
 	case o.info.Type != tree.File || o.info.Nlink != 1 || o.info.Ino == 0:
 		return errNamed
 	case there.Type == 0:
 		return b.area.Link(o, o.name, in, as)
+	}
+	if err := b.area.SyncFile(o, o.name); err != nil {
+		return err
 	}
 	tmp := b.area.Next()
 	if err := b.area.Link(o, o.name, b.area.Files, tmp); err != nil {

@@ -366,7 +366,8 @@ func (s *session) finish(ctx context.Context) error {
 }
 
 // saving calls f, which may save what goes. That can take long where it is copied to
-// another disk, so messages are taken in meanwhile.
+// another disk, so that the sender has left is noticed meanwhile; but not while content
+// still comes, where a batch bounds what is saved.
 func (s *session) saving(ctx context.Context, f func(context.Context) error) error {
 	if s.apply.Backup == nil {
 		return f(ctx)

@@ -78,13 +78,31 @@ func (s *session) enough(whose string, need, free uint64) error {
 	return fault.New(fault.Path, "the %s's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", whose, humanize.IBytes(need), humanize.IBytes(free))
 }
 
+// traded returns how many bytes are in files of which the content moves on while the path
+// gets other content: they have two names for a while.
+func (s *session) traded() (n uint64) {
+	moves := make(map[*tree.Entry]bool)
+	for i := range s.plan.Steps {
+		if step := &s.plan.Steps[i]; step.Kind == tree.Reuse && !step.From.Staged {
+			moves[step.From.Entry()] = true
+		}
+	}
+	for i := range s.plan.Steps {
+		step := &s.plan.Steps[i]
+		if step.Replaces() && step.Have.Flags&tree.Shared == 0 && moves[step.Have] {
+			n += uint64(step.Have.Size)
+		}
+	}
+	return n
+}
+
 // needs returns what the plan takes. What is new stays; what replaces something
 // takes the difference in the end, and its own size until its batch is installed.
 func (s *session) needs() uint64 {
 	var stays, passes uint64
 	saves := s.savesHere() // so that what is replaced stays
 	if saves {
-		stays = s.goes(tree.Shared) // of which copies are saved
+		stays = s.goes(tree.Shared) + s.traded() // of which copies are saved
 	}
 	for i := range s.plan.Steps {
 		step := &s.plan.Steps[i]

@@ -1,7 +1,6 @@
 package resume
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -95,7 +94,10 @@ func (h Handover) handOver(conn wire.Conn, peer uint64) (after time.Duration, mi
 	for {
 		b, n, err := c.unsent(conn, next)
 		if err != nil {
-			c.End(fault.With(fault.Lost, fmt.Errorf("what was sent cannot be sent once more: %w (%w)", err, wire.ErrGone)))
+			err = fault.With(fault.Lost, &notRemade{err})
+			c.End(err)
+			wire.CloseWith(conn, err) // nobody else does while all wait for messages
+			return after, missing, false
 		}
 		if b == nil {
 			return after, missing, true
@@ -107,6 +109,17 @@ func (h Handover) handOver(conn wire.Conn, peer uint64) (after time.Duration, mi
 		next = n
 	}
 }
+
+// notRemade says that a message cannot be sent once more, so that another session must
+// begin.
+type notRemade struct{ cause error }
+
+func (e *notRemade) Error() string {
+	return "what was sent and did not arrive cannot be sent once more: " + e.cause.Error()
+}
+
+// Unwrap implements errors.Is.
+func (e *notRemade) Unwrap() []error { return []error{e.cause, wire.ErrGone} }
 
 // unsent returns the message after the first next ones, or after those that the peer
 // has, to be sent once more on conn, and how many there are with it. It is nil where

@@ -31,7 +31,7 @@ const (
 	mostLost = 16 << 20
 	// short is a message that is no content.
 	short = 4 << 10
-	// recipe is what about it takes to know how a message is made once more.
+	// recipe is what it takes at least to know how a message is made once more.
 	recipe = 4 << 10
 	// mostUnsure is what a peer may leave unacknowledged that never has to wait:
 	// more than is ever under way.
@@ -100,14 +100,7 @@ type unsure struct {
 	b      *wire.Buffer // nil where it is not kept
 	remake func() (*wire.Buffer, error)
 	length int // of the message
-}
-
-// size returns how many bytes of memory it takes.
-func (u *unsure) size() int {
-	if u.remake != nil {
-		return recipe
-	}
-	return wire.Footprint(u.length)
+	size   int // in bytes of memory
 }
 
 var (
@@ -126,10 +119,10 @@ func New(conn wire.Conn, o Options) *Conn {
 
 // Write sends b, now or when there is a connection again.
 func (c *Conn) Write(b *wire.Buffer) error {
-	u := unsure{remake: b.Remake, length: len(b.Bytes())}
+	u := unsure{remake: b.Remake, length: len(b.Bytes()), size: max(recipe, b.Recipe)}
 	if u.remake == nil {
 		b = b.Fitted()
-		u.b = b
+		u.b, u.size = b, wire.Footprint(u.length)
 	}
 	c.awaitRoom(&u)
 	c.writing.Lock()
@@ -141,7 +134,7 @@ func (c *Conn) Write(b *wire.Buffer) error {
 		return c.err
 	}
 	c.unsure = append(c.unsure, u)
-	c.size += u.size()
+	c.size += u.size
 	c.ahead += wire.Footprint(u.length)
 	conn := c.carrier
 	switch {
@@ -182,7 +175,7 @@ func (c *Conn) full(u *unsure) bool {
 	}
 	most := c.o.Window
 	// What need not be kept is not made in advance either.
-	return c.size > 0 && c.size+u.size() > most || c.carrier == nil && c.ahead > most
+	return c.size > 0 && c.size+u.size > most || c.carrier == nil && c.ahead > most
 }
 
 // Read returns the next message.
@@ -257,7 +250,7 @@ func (c *Conn) forget(received uint64) error {
 	}
 	for i := range c.unsure[:n] {
 		u := &c.unsure[i]
-		c.size -= u.size()
+		c.size -= u.size
 		c.ahead -= wire.Footprint(u.length)
 		u.b.Free()
 		*u = unsure{}
@@ -401,6 +394,13 @@ func (c *Conn) SetPatience(d time.Duration) {
 		c.hurry()
 	}
 	c.poke()
+}
+
+// Over returns why the session has ended, nil while it goes on.
+func (c *Conn) Over() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // Breaks returns how many connections were lost so far.

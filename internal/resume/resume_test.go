@@ -327,17 +327,21 @@ func TestNotRemade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	read := make(chan error) // of who waits for messages as it happens
+	go func() {
+		_, err := near.Read()
+		read <- err
+	}()
 	if _, err := far.Detach(); err != nil { // what was sent is lost
 		t.Fatal(err)
 	}
-	_, err := near.Read()
+	err := <-read
 	if !errors.Is(err, wire.ErrGone) || !errors.Is(err, refuse) {
 		t.Errorf("the session ends with %v", err)
 	}
 	if made.Load() != 1 {
 		t.Errorf("it was tried %d times", made.Load())
 	}
-	wire.CloseWith(near, err)
 	if _, err := far.Read(); !errors.Is(wire.Fault(err), wire.ErrGone) {
 		t.Errorf("the peer hears %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"time"
+	"unsafe"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
@@ -140,6 +141,7 @@ func (s *session) sendPack(p *wire.Pack, packed []job, began time.Time) error {
 	b := p.Finish()
 	sum := wire.Sealed(b)
 	b.Remake = func() (*wire.Buffer, error) { return s.repack(packed, sum) }
+	b.Recipe = n * int(unsafe.Sizeof(packed[0]))
 	s.Counters.Bytes.Add(int64(len(b.Bytes())))
 	// The receiver may answer before Write returns.
 	s.desk.answered(n)

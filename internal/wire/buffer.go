@@ -28,6 +28,7 @@ type Buffer struct {
 	// send it again need not keep it. It is called while the session goes on, by any
 	// goroutine, and fails where what the message was made of has changed.
 	Remake func() (*Buffer, error)
+	Recipe int // about how many bytes Remake keeps in memory
 
 	// Mask is what a transport that has sent the message has left it masked
 	// with, which it must know to send it once more: RFC 6455, 5.3. Zero is
@@ -125,7 +126,7 @@ func (b *Buffer) Free() {
 		return
 	}
 	b.held.Store(0)
-	b.Mask, b.Remake = [4]byte{}, nil
+	b.Mask, b.Remake, b.Recipe = [4]byte{}, nil, 0
 	if cap(b.b) <= b.size+Headroom {
 		b.pool.Put(b)
 	}
