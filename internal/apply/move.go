@@ -104,7 +104,7 @@ func (a *Applier) placeMoved(w *waiting) error {
 	if !displaces && !a.Area.Canon.FoldsCase {
 		return a.place(w)
 	}
-	staged := waiting{step: *s, name: a.Area.NextFor(s.Path())}
+	staged := waiting{step: *s, name: a.displacedMark(a.Area.NextMoving(s.Path()))}
 	_, err := with(a.Handles, w.from, func(from dirfs.Dir) error { return from.Rename(w.name, a.Area.Files, staged.name) })
 	if err != nil {
 		return err

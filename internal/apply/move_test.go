@@ -320,6 +320,39 @@ func TestMoveInterrupted(t *testing.T) {
 	}
 }
 
+// TestMoveKilledAfterTheSwap ends a run when a directory and the file in its place have
+// been swapped, and nothing else can be done: the file has the name of the directory in
+// the stage, and the next run keeps it until the removals.
+func TestMoveKilledAfterTheSwap(t *testing.T) {
+	m := newMoving(t, "./ @5\n"+shed("a")+"z @5 =old\n", "./ @5\n"+shed("z"))
+	swapped := false
+	if code, why := m.mirror(false, func(c dirfs.Call) error {
+		if swapped && c.Mutates {
+			return syscall.EIO
+		}
+		swapped = swapped || c.Op == "Exchange"
+		return nil
+	}); code == fault.OK || !swapped {
+		t.Fatalf("%d, %s", code, why)
+	}
+	m.legal("one", "two", "old")
+	removing := false
+	if code, why := m.mirror(false, func(c dirfs.Call) error {
+		// What is displaced is cleared first of all that is removed.
+		if removing = removing || c.Op == "Remove" && strings.Contains(c.Name, "-moves"); removing && c.Mutates {
+			return syscall.EIO
+		}
+		return nil
+	}); code == fault.OK || !removing {
+		t.Errorf("the file was cleared with the stage: %d, %s", code, why)
+	}
+	m.legal("one", "two", "old")
+	if code, why := m.mirror(false, nil); code != fault.OK {
+		t.Errorf("the last run: %d, %s", code, why)
+	}
+	m.equal()
+}
+
 // TestMoveIsPutBack moves onto a file that does not make way: both are where they
 // were.
 func TestMoveIsPutBack(t *testing.T) {

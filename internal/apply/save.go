@@ -138,11 +138,14 @@ func (r *saver) note(ctx context.Context, d *tree.Dir, e *tree.Entry, err error)
 const savedMark = "-saved"
 
 // displacedName returns a name for what is to be displaced.
-func (a *Applier) displacedName() string {
+func (a *Applier) displacedName() string { return a.displacedMark(a.Area.Next()) }
+
+// displacedMark returns the name with the mark, if what is displaced was saved.
+func (a *Applier) displacedMark(name string) string {
 	if a.Backup == nil {
-		return a.Area.Next()
+		return name
 	}
-	return a.Area.Next() + savedMark
+	return name + savedMark
 }
 
 // saveRemoved saves what is to be removed, and what a run without a backup has displaced

@@ -15,12 +15,23 @@ import (
 // later run knows it by Tag.
 func (a *Area) NextFor(path string) string { return a.Next() + "-" + TagOf(path) }
 
+// movesMark is in the names of directories that move to where something of another type
+// is: one call swaps the two, and then it is that which has the name.
+const movesMark = "-moves"
+
+// NextMoving returns a name as NextFor does, for a directory that takes the place of
+// something that is none. Where that has the name, after a run that was interrupted, it
+// goes to Displaced.
+func (a *Area) NextMoving(path string) string { return a.NextFor(path) + movesMark }
+
 // Tag returns what the name of something staged says of where it belongs; "" if
 // it says nothing.
 func Tag(name string) string {
-	_, rest, _ := strings.Cut(name, "-")
-	_, tag, _ := strings.Cut(rest, "-")
-	return tag
+	parts := strings.SplitN(name, "-", 4)
+	if len(parts) < 3 {
+		return ""
+	}
+	return parts[2]
 }
 
 // TagOf returns the tag of what belongs at a path.
@@ -46,21 +57,32 @@ func (a *Area) TakeUp() error {
 		tagged[Tag(name)] = name
 	}
 	for _, name := range names {
-		as := name
-		switch other, twice := tagged[Tag(name)]; {
-		case Tag(name) == "":
-			if err := discard(a.Files, name); err != nil {
-				return err
-			}
-			continue
-		case twice:
-			as = other
-		}
-		if err := merge(a.Files, name, a.Left, as); err != nil {
+		if err := a.takeUp(name, tagged); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (a *Area) takeUp(name string, tagged map[string]string) error {
+	tag := Tag(name)
+	if tag == "" {
+		return discard(a.Files, name)
+	}
+	if strings.Contains(name, movesMark) {
+		info, err := a.Files.Stat(name)
+		if err != nil {
+			return err
+		}
+		if info.Type != tree.Directory {
+			return a.Files.Rename(name, a.Displaced, name)
+		}
+	}
+	as := name
+	if other, twice := tagged[tag]; twice {
+		as = other
+	}
+	return merge(a.Files, name, a.Left, as)
 }
 
 // merge moves an entry to where there may be one already: of two files the larger
