@@ -128,7 +128,7 @@ func (e *encoder) roll(h, key, out uint64, content []byte, size int) int {
 		if i >= len(front) {
 			return i + 1
 		}
-		h = h*key + (uint64(front[i]) + 1 - (uint64(back[i])+1)*out)
+		h = (h + (uint64(front[i]) + 1 - (uint64(back[i])+1)*out)) * key
 	}
 }
 

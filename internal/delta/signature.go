@@ -82,10 +82,11 @@ func strongFor(n, size int) int {
 }
 
 // rollOver returns the hash of b that can be rolled: the polynomial with its
-// bytes as coefficients at key, modulo 2⁶⁴.
+// bytes as coefficients at key, without a constant term, so that the last byte too has a
+// say in the high bits, modulo 2⁶⁴.
 func rollOver(b []byte, key uint64) (h uint64) {
 	for _, c := range b {
-		h = h*key + uint64(c) + 1
+		h = (h + uint64(c) + 1) * key
 	}
 	return h
 }
