@@ -125,28 +125,6 @@ func (a *Applier) placeMoved(w *waiting) error {
 	return err
 }
 
-// displaceStaged does what displace does, but never has what is staged where it
-// would be removed. It reports whether it is in its place, also with an error.
-func (a *Applier) displaceStaged(h dirfs.Dir, name, tmp string) (there bool, err error) {
-	files := a.Area.Files
-	err = files.Exchange(tmp, h, name)
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		err = a.replace(files, tmp, h, name)
-		if errors.Is(err, fs.ErrPermission) && unlock(h, name) {
-			err = a.replace(files, tmp, h, name)
-		}
-		return err == nil, err
-	case err != nil:
-		return false, err
-	}
-	if err = files.Rename(tmp, a.Area.Displaced, a.displacedName()); err != nil {
-		back := files.Exchange(tmp, h, name)
-		return back != nil, errors.Join(err, back)
-	}
-	return true, nil
-}
-
 // Unshare makes a file of its own of what has become a further name of a file that
 // was to go and did not. Steps are all of the plan.
 func (a *Applier) Unshare(steps []tree.Step) error {

@@ -134,20 +134,6 @@ func (r *saver) note(ctx context.Context, d *tree.Dir, e *tree.Entry, err error)
 	return nil
 }
 
-// savedMark ends the names of what is displaced after it was saved.
-const savedMark = "-saved"
-
-// displacedName returns a name for what is to be displaced.
-func (a *Applier) displacedName() string { return a.displacedMark(a.Area.Next()) }
-
-// displacedMark returns the name with the mark, if what is displaced was saved.
-func (a *Applier) displacedMark(name string) string {
-	if a.Backup == nil {
-		return name
-	}
-	return name + savedMark
-}
-
 // saveRemoved saves what is to be removed, and what a run without a backup has displaced
 // and not removed. It returns what could not be saved.
 func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displaced *cupboard) (map[*tree.Entry]bool, error) {
