@@ -54,7 +54,7 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 	}
 	d := &dialer{endpoint: e, url: url, o: o}
 	for begun := 1; ; begun++ {
-		l, err := d.begin(ctx)
+		l, err := d.begin(ctx, begun > 1)
 		if err != nil {
 			if begun > 1 && CodeOf(err) != Interrupted {
 				err = &fault.Error{Code: fault.Lost, Err: fmt.Errorf("%w, and no other one can begin: %w", wire.ErrGone, err)}
@@ -70,9 +70,13 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 	}
 }
 
+// clearing is how long another session waits at most for the other side to be through
+// with the one before, which could not go on.
+const clearing = time.Minute
+
 // begin connects and opens a session, as soon as the other side is there and has
-// time for it.
-func (d *dialer) begin(ctx context.Context) (link, error) {
+// time for it. Again says that it has let this side in before.
+func (d *dialer) begin(ctx context.Context, again bool) (link, error) {
 	start := time.Now()
 	pause := newPause(time.Second)
 	for {
@@ -89,6 +93,8 @@ func (d *dialer) begin(ctx context.Context) (link, error) {
 				return l, fault.New(fault.Access, "%w, and was so for %v", wire.ErrBusy, d.o.BusyTimeout)
 			}
 			d.options().Log.Info("waiting: the other side is busy with another session")
+		case again && CodeOf(err) == fault.Access && time.Since(start) < clearing:
+			d.options().Log.Info("waiting: the other side is not through with the session before")
 		case lasting(err) || d.o.Retries < 0 || time.Since(start) > d.o.ConnectTimeout:
 			return l, err
 		}
