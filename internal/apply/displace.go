@@ -49,6 +49,16 @@ func empty(h dirfs.Dir, name string, to dirfs.Dir, as string) (err error) {
 	if err != nil {
 		return err
 	}
+	if info.Perm&0o300 != 0o300 {
+		if err := from.Chmod(info.Perm | 0o700); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, from.Chmod(info.Perm))
+			}
+		}()
+	}
 	if err := to.Mkdir(as, info.Perm|0o700); err != nil {
 		return err
 	}
