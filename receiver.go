@@ -35,8 +35,8 @@ type Receiver struct {
 	IgnoreSpace bool
 	// BackupDir is a directory in which what is replaced or removed is saved, under
 	// its relative path and durably, before it goes; "" for none. It is made when
-	// it is missing, and, but for directories above it, gone again if nothing was saved. It is locked, and must not
-	// be in Dir or the source, nor they in it. A file that an earlier session has saved
+	// it is missing, and, but for directories above it, gone again if nothing was
+	// saved. It is locked, and must not be in Dir or the source, nor they in it. A file that an earlier session has saved
 	// under the same path is replaced; what else has the name stays, and ".~1~" comes
 	// after that of what is saved. Directories and files that move are not saved, but
 	// for files of which the path gets other content, nor what has no content.
@@ -250,8 +250,8 @@ func (t *taker) session(ctx context.Context, l link, r *run) error {
 	} else {
 		t.area.Leftover = true // what this session wrote may not be durable
 	}
-	if lerr := t.backup.leave(); err == nil && lerr != nil {
-		err = fault.With(fault.Disk, lerr)
+	if lerr := t.backup.leave(); lerr != nil {
+		err = errors.Join(err, fault.With(fault.Disk, lerr))
 	}
 	r.result.Digest = result.Digest.String()
 	r.result.Source, r.result.Changes = newCounts(result.Counts), newChanges(result.Changes)

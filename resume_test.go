@@ -218,6 +218,17 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// beganAnew fails unless another session has made the directories equal.
+func (x *trouble) beganAnew(sent, received error, from, to string) {
+	x.t.Helper()
+	if sent != nil || received != nil || !strings.Contains(x.said.String(), "beginning another") {
+		x.t.Errorf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
+	}
+	if !maps.Equal(read(x.t, from), read(x.t, to)) {
+		x.t.Error("the directories differ")
+	}
+}
+
 // TestSourceChangesWhileLost changes what was sent and did not arrive, while there is no
 // connection: it cannot be sent once more, so another session begins and compares anew,
 // also where the receiver takes long to clear away the first one.
@@ -247,12 +258,7 @@ func TestSourceChangesWhileLost(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if sent != nil || received != nil || !strings.Contains(x.said.String(), "beginning another") {
-			t.Errorf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
-		}
-		if !maps.Equal(read(t, from), read(t, to)) {
-			t.Error("the directories differ")
-		}
+		x.beganAnew(sent, received, from, to)
 	}
 }
 
@@ -280,12 +286,7 @@ func TestAllSentWhileLost(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if sent != nil || received != nil || !strings.Contains(x.said.String(), "beginning another") {
-			t.Errorf("sender: %v, receiver: %v\n%s", sent, received, x.said.String())
-		}
-		if !maps.Equal(read(t, from), read(t, to)) {
-			t.Error("the directories differ")
-		}
+		x.beganAnew(sent, received, from, to)
 	}
 }
 

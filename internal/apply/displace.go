@@ -67,29 +67,35 @@ func empty(h dirfs.Dir, name string, to dirfs.Dir, as string) (err error) {
 		return errors.Join(err, to.RemoveDir(as))
 	}
 	defer aside.Close()
-	var names []string
-	if err := from.Names(func(name []byte) bool { names = append(names, string(name)); return true }); err != nil {
-		return errors.Join(err, to.RemoveDir(as))
-	}
-	moved := 0
-	for ; err == nil && moved < len(names); moved++ {
-		if err = emptyOne(from, names[moved], aside); err != nil {
-			break
+	if err = moveAll(from, aside); err == nil {
+		if err = h.RemoveDir(name); err == nil {
+			return nil
 		}
-	}
-	if err == nil {
-		err = h.RemoveDir(name)
-	}
-	if err == nil {
-		return nil
-	}
-	for _, n := range names[:moved] {
-		err = errors.Join(err, aside.Rename(n, from, n))
+		err = errors.Join(err, moveAll(aside, from))
 	}
 	return errors.Join(err, to.RemoveDir(as))
 }
 
-func emptyOne(from dirfs.Dir, name string, to dirfs.Dir) error {
+// moveAll moves what is in one directory to another, all or nothing.
+func moveAll(from, to dirfs.Dir) error {
+	var names []string
+	if err := from.Names(func(name []byte) bool { names = append(names, string(name)); return true }); err != nil {
+		return err
+	}
+	for i, n := range names {
+		err := moveEntry(from, n, to)
+		if err == nil {
+			continue
+		}
+		for _, moved := range names[:i] {
+			err = errors.Join(err, to.Rename(moved, from, moved))
+		}
+		return err
+	}
+	return nil
+}
+
+func moveEntry(from dirfs.Dir, name string, to dirfs.Dir) error {
 	err := from.Rename(name, to, name)
 	if errors.Is(err, fs.ErrPermission) && unlock(from, name) {
 		err = from.Rename(name, to, name)

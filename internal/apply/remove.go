@@ -14,7 +14,7 @@ import (
 // Remove removes what the plan says, and what was displaced. Everything new
 // is installed and made durable before.
 func (a *Applier) Remove(ctx context.Context, removals []tree.Step, removed func()) error {
-	displaced, err := read(ctx, a.Area.Displaced)
+	displaced, err := readArea(ctx, a.Area.Displaced)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (a *Applier) syncInstalled() error {
 // Displaced returns how many entries an earlier run has displaced and did not
 // remove.
 func (a *Applier) Displaced(ctx context.Context) (uint64, error) {
-	c, err := read(ctx, a.Area.Displaced)
+	c, err := readArea(ctx, a.Area.Displaced)
 	if c == nil {
 		return 0, err
 	}
@@ -91,7 +91,7 @@ func (a *Applier) Displaced(ctx context.Context) (uint64, error) {
 // Clear removes everything in a directory of the area, without looking at a
 // plan: what is there belongs to the receiver.
 func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) error {
-	c, err := read(ctx, dir)
+	c, err := readArea(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -99,19 +99,19 @@ func (a *Applier) Clear(ctx context.Context, dir dirfs.Dir, removed func()) erro
 	return c.clear(ctx, removed)
 }
 
-// cupboard is a directory of the area with what is in it; nil where that is nothing.
-type cupboard struct {
+// areaTree is a directory of the area with what is in it; nil where that is nothing.
+type areaTree struct {
 	handles *dirfs.Handles
 	root    tree.Entry
 }
 
-func read(ctx context.Context, dir dirfs.Dir) (*cupboard, error) {
+func readArea(ctx context.Context, dir dirfs.Dir) (*areaTree, error) {
 	occupied := false
 	err := dir.Names(func([]byte) bool { occupied = true; return false })
 	if !occupied {
 		return nil, Disk("read "+tree.Reserved, err)
 	}
-	c := &cupboard{handles: dirfs.NewHandles(dir, dirfs.DefaultHandles())}
+	c := &areaTree{handles: dirfs.NewHandles(dir, dirfs.DefaultHandles())}
 	c.root, err = scan.Scan(ctx, c.handles, scan.Options{Workers: 1})
 	switch {
 	case ctx.Err() != nil:
@@ -126,14 +126,14 @@ func read(ctx context.Context, dir dirfs.Dir) (*cupboard, error) {
 	return c, nil
 }
 
-func (c *cupboard) close() {
+func (c *areaTree) close() {
 	if c != nil {
 		c.handles.Close()
 	}
 }
 
 // clear removes everything.
-func (c *cupboard) clear(ctx context.Context, removed func()) error {
+func (c *areaTree) clear(ctx context.Context, removed func()) error {
 	if c == nil {
 		return nil
 	}

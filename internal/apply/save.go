@@ -136,7 +136,7 @@ func (r *saver) note(ctx context.Context, d *tree.Dir, e *tree.Entry, err error)
 
 // saveRemoved saves what is to be removed, and what a run without a backup has displaced
 // and not removed. It returns what could not be saved.
-func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displaced *cupboard) (map[*tree.Entry]bool, error) {
+func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displaced *areaTree) (map[*tree.Entry]bool, error) {
 	r := a.newSaver(a.Handles)
 	r.removes = true
 	for i := range removals {
@@ -154,7 +154,7 @@ func (a *Applier) saveRemoved(ctx context.Context, removals []tree.Step, displac
 	return r.stays, a.saveDisplaced(ctx, displaced)
 }
 
-func (a *Applier) saveDisplaced(ctx context.Context, displaced *cupboard) error {
+func (a *Applier) saveDisplaced(ctx context.Context, displaced *areaTree) error {
 	r := a.newSaver(displaced.handles)
 	r.under = tree.Reserved + "/displaced/"
 	d := displaced.root.Dir

@@ -41,12 +41,12 @@
 //
 // A session outlives its connection. Both sides count the messages of the session,
 // Hellos and Acks not among them, and keep what they have written, or know how to make it
-// once more, until the peer has received it. It says so by an Ack at the latest when the messages that came since
-// the last one would fill a megabyte, where each counts as the smallest of 256
-// bytes, 4, 64 and 256 KiB and MaxMessage that holds it; a sender keeps some megabytes and
-// then waits, a receiver what it may have unanswered, and some. When a connection is lost
-// (it fails, is ended by somebody between, or nothing comes for 30 s, of which pings make sure) the
-// dialer makes another one and repeats its Hello with how many messages it has received
+// once more, until the peer has received it. It says so by an Ack at the latest when the
+// messages that came since the last one would fill a megabyte, where each counts as the
+// smallest of 256 bytes, 4, 64 and 256 KiB and MaxMessage that holds it; a sender keeps
+// some megabytes and then waits, a receiver what it may have unanswered, and some. When a
+// connection is lost (it fails, is ended by somebody between, or nothing comes for 30 s,
+// of which pings make sure) the dialer makes another one and repeats its Hello with how many messages it has received
 // (resume); the session is that of its Hello's session id, which nobody else knows. The
 // listener leaves the old connection, if it holds it still, answers with its own first
 // Hello and its own count, and both send what the other one lacks before anything new. A
