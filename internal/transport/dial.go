@@ -32,6 +32,8 @@ type DialOptions struct {
 	// TLS is the configuration for wss; default: the system's roots. TLS
 	// 1.3 and HTTP/1.1 are asked for in any case.
 	TLS *tls.Config
+	// Inner is the configuration of TLS inside the WebSocket; nil for none.
+	Inner *tls.Config
 	// Header holds fields to send with the request.
 	Header http.Header
 	// Within bounds the whole of Dial; default 30 s.
@@ -84,14 +86,27 @@ func Dial(ctx context.Context, address string, opts DialOptions) (wire.Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	protocol := Protocol
+	if opts.Inner != nil {
+		protocol = ProtocolTLS
+	}
 	start := time.Now()
-	early, err := shake(ctx, conn, u, opts.Header)
+	early, err := shake(ctx, conn, u, opts.Header, protocol)
+	roundTrip := time.Since(start)
 	if err != nil {
 		hardClose(conn)
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
+	if opts.Inner != nil {
+		secure := tunnelled(conn, early, true, opts.Inner)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			hardClose(conn)
+			return nil, fmt.Errorf("TLS inside the WebSocket: %w", err)
+		}
+		conn, early = secure, nil
+	}
 	s := newSocket(conn, early, true, opts.Conn)
-	s.roundTrip = time.Since(start)
+	s.roundTrip = roundTrip
 	return s, nil
 }
 
@@ -151,19 +166,24 @@ func tlsConfig(base *tls.Config, host string) *tls.Config {
 	if c.ServerName == "" {
 		c.ServerName = host
 	}
+	return only13(c)
+}
+
+// only13 makes c one of TLS 1.3 and HTTP/1.1.
+func only13(c *tls.Config) *tls.Config {
 	c.MinVersion = tls.VersionTLS13
 	c.NextProtos = []string{"http/1.1"} // HTTP/2 cannot be upgraded
 	return c
 }
 
 // shake asks for the upgrade, bounded by ctx and by answerLimit.
-func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header) ([]byte, error) {
+func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header, protocol string) ([]byte, error) {
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		_ = conn.SetDeadline(time.Unix(1, 0)) // ends reads and writes
 	})
-	early, err := upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header)
+	early, err := upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header, protocol)
 	if !stop() {
 		<-stopped
 		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
