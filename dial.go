@@ -272,6 +272,9 @@ func refused(url string, err error) error {
 	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
 		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
 	}
+	if errors.Is(err, transport.ErrOldHTTP) {
+		return fault.New(fault.Access, "%s answers, but not as HTTP/1.1: should it be wss:// instead of ws://?", url)
+	}
 	if errors.Is(err, transport.ErrURL) {
 		return fault.With(fault.Usage, err)
 	}

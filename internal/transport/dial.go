@@ -45,6 +45,10 @@ type DialOptions struct {
 // ErrURL says that a URL is none that Dial can connect to.
 var ErrURL = errors.New("the URL cannot be used")
 
+// ErrOldHTTP says that a server has not answered in HTTP/1.1: one that speaks TLS
+// answers so who does not.
+var ErrOldHTTP = errors.New("the answer is not one of HTTP/1.1")
+
 // StatusError is the answer of a server that refused the upgrade.
 type StatusError struct {
 	Code int
@@ -126,6 +130,8 @@ func parseURL(address string) (*url.URL, error) {
 		what = "it must not hold a user or a password"
 	case u.Fragment != "":
 		what = "it must not have a fragment"
+	case u.Query().Has("token"):
+		what = "it must not hold a token, which everybody on this machine would see: give it by --token-file FILE or SYNC_DIRECTORY_TOKEN"
 	}
 	if what != "" {
 		return nil, fmt.Errorf("%w: %s", ErrURL, what)

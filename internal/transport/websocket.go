@@ -162,6 +162,9 @@ func upgradeClient(rw io.ReadWriter, u *url.URL, header http.Header, protocol st
 	if refused != nil {
 		return nil, refused
 	}
+	if errors.Is(err, ws.ErrHandshakeBadProtocol) {
+		return nil, ErrOldHTTP
+	}
 	if err != nil {
 		return nil, err
 	}
