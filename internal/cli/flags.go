@@ -38,7 +38,9 @@ connection, --port listens and --to dials: all four pairs work. --from and
 --output-dir together mirror within this machine. --from always means the
 contents of the directory, with or without a slash at its end.
 
-Without --listen only this machine can connect.`
+Only this machine can connect, unless both sides are given a token: then anybody
+who has it can, and over ws:// too the session is private. sync-directory token
+makes one.`
 
 const codes = `
 Exit codes, the first that applies:
@@ -46,7 +48,7 @@ Exit codes, the first that applies:
    2  versions do not fit
    3  source or destination cannot be used: missing, not a directory, nested, in use,
       disk too small
-   5  not let in: TLS, host name, origin, busy
+   5  not let in: token, TLS, host name, origin, busy
   20  interrupted by a signal
   25  a guard refused the plan: --max-delete, empty source, --backup
   12  the peer broke the protocol, or content did not match its checksum
@@ -168,7 +170,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.StringVar(&f.cert, "cert", "", "show the certificate in `FILE` (PEM): listen for wss://, or be known by it where one dials")
 	p.StringVar(&f.key, "key", "", "the key of --cert, in `FILE` (PEM)")
 	p.StringVar(&f.caCert, "ca-cert", "", "trust the authorities in `FILE` (PEM) alone; a listener then asks the dialer for a certificate")
-	p.StringArrayVar(&f.pins, "pin", nil, "trust who has the key `sha256/…` alone; may be repeated")
+	p.StringArrayVar(&f.pins, "pin", nil, "trust who has the key of `PIN` alone (sha256/BASE64, as --self-signed says it); may be repeated")
 	p.BoolVar(&f.selfSigned, "self-signed", false, "listen for wss:// with a key made for this run, and say how the other side pins it")
 
 	p.StringArrayVar(&f.listen, "listen", nil, "listen on `ADDR`; may be repeated; without it for this machine only, or with a token for all")
