@@ -66,7 +66,7 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 		if !errors.Is(err, wire.ErrGone) || begun > o.Retries {
 			return result, fault.With(fault.Lost, err)
 		}
-		e.options().Log.Warn("the session cannot go on: beginning another; what was staged is not sent again", "cause", report.Clip(err.Error(), 300))
+		e.options().Log.Warn("the session cannot go on: beginning another; what was staged is not sent again", "cause", err)
 	}
 }
 
@@ -143,7 +143,7 @@ func (d *dialer) redial(l link) resume.Redial {
 				return nil, 0, err
 			}
 			failed = err
-			d.options().Log.Info("not connected again yet", "attempt", tries, "cause", report.Clip(err.Error(), 200))
+			d.options().Log.Info("not connected again yet", "attempt", tries, "cause", err)
 		}
 	}
 }
@@ -203,42 +203,49 @@ func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.C
 		if final := refused(url, err); final != nil {
 			return nil, final
 		}
-		e.options().Log.Debug("not connected yet", "url", url, "error", report.Clip(err.Error(), 200))
+		e.options().Log.Debug("not connected yet", "url", place(url), "error", err)
 		if sleep(within, pause.NextBackOff()) != nil {
 			if ctx.Err() != nil {
 				return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 			}
-			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", url, o.ConnectTimeout, err)
+			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", place(url), o.ConnectTimeout, err)
 		}
 	}
 }
 
+// place returns url without its query, which may be a secret of a gateway's.
+func place(url string) string {
+	at, _, _ := strings.Cut(url, "?")
+	return at
+}
+
 // refused returns the error for a refusal that waiting does not mend, or nil.
 func refused(url string, err error) error {
+	at := place(url)
 	if s := (*transport.StatusError)(nil); errors.As(err, &s) {
-		said := report.Clip(s.Body, 200)
+		said := report.Clip(strings.Join(strings.Fields(s.Body), " "), 200)
 		switch s.Code {
 		case http.StatusForbidden:
-			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", url, said)
+			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", at, said)
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", url, s.Code, said)
+			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", at, s.Code, said)
 		case http.StatusBadRequest:
 			if strings.Contains(s.Body, "subprotocol") { // our own listener's words
-				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", url, said)
+				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", at, said)
 			}
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return nil // a proxy before a listener that is not up yet
 		}
-		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade: %s", url, s.Code, said)
+		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade: %s", at, s.Code, said)
 	}
 	if d := (*net.DNSError)(nil); errors.As(err, &d) && d.IsNotFound {
-		return fault.New(fault.Connect, "no connection to %s: %w", url, err)
+		return fault.New(fault.Connect, "no connection to %s: %w", at, err)
 	}
 	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
-		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", url, t.Err)
+		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", at, t.Err)
 	}
 	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
-		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
+		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", at)
 	}
 	if errors.Is(err, transport.ErrURL) {
 		return fault.With(fault.Usage, err)

