@@ -18,6 +18,7 @@ func Escape(s string) string {
 		return s
 	}
 	var b strings.Builder
+	var room [16]byte
 	marks := marksPerLetter // none to begin with: it would be drawn over what comes before
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -31,7 +32,8 @@ func Escape(s string) string {
 			b.WriteByte(digits[s[i]>>4])
 			b.WriteByte(digits[s[i]&15])
 		case hidden(r) || marks > marksPerLetter:
-			b.WriteString(escaped(r))
+			q := strconv.AppendQuoteRuneToASCII(room[:0], r)
+			b.Write(q[1 : len(q)-1])
 		default:
 			b.WriteString(s[i : i+n])
 		}
@@ -60,12 +62,6 @@ func hidden(r rune) bool {
 
 // blank is a pattern of Braille without a dot, which looks like a space.
 const blank = '\u2800'
-
-// escaped returns r as in a Go string, in ASCII.
-func escaped(r rune) string {
-	q := strconv.QuoteRuneToASCII(r)
-	return q[1 : len(q)-1]
-}
 
 // Clip escapes s and leaves out what is beyond limit bytes of it, where it then says so.
 func Clip(s string, limit int) string {
