@@ -127,6 +127,15 @@ func With(c Code, err error) error {
 	return &Error{Code: c, Err: err}
 }
 
+// Doing gives err the code c and says what was tried, unless err has a code. A nil err stays
+// nil.
+func Doing(c Code, what string, err error) error {
+	if e := (*Error)(nil); err == nil || errors.As(err, &e) {
+		return err
+	}
+	return New(c, "%s: %w", Told(what), err)
+}
+
 // Of returns the code of err: OK for nil, otherwise for what has none.
 func Of(err error, otherwise Code) Code {
 	if err == nil {

@@ -249,7 +249,7 @@ func (s *session) scan(ctx context.Context) (err error) {
 		options.Content = lookup.Find
 	}
 	if s.have, err = scan.Scan(ctx, s.handles, options); err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "scan the destination", err)
 	}
 	if s.knows = s.asksWhatIsKnown() && !lookup.Ended(); s.knows {
 		s.tellKnown(true)

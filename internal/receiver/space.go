@@ -29,13 +29,13 @@ func (s *session) fits(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "look for room in the destination", err)
 	}
 	if err := s.enough("destination", s.needs(), free); err != nil || s.apply.Backup == nil || s.savesHere() {
 		return err
 	}
 	if free, err = s.apply.Backup.Room(); err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "look for room for the backup", err)
 	}
 	return s.enough("backup", s.goes(0), free)
 }

@@ -291,7 +291,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 	}
 	root, err := scan.Scan(ctx, s.source, options)
 	if err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "scan the source", err)
 	}
 	if err := s.contents(ctx, root.Dir); err != nil {
 		return err
