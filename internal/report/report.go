@@ -52,7 +52,7 @@ func (c *Counters) Set(p Phase) { c.Phase.Store(int32(p)) }
 
 // Problem is one entry that failed.
 type Problem struct {
-	Path      string // below the root
+	Path      string // below the root, any bytes: see String
 	Operation string // what was tried
 	Cause     string
 	Vanished  bool // it went away or kept changing: nobody's fault
