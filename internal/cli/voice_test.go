@@ -393,7 +393,7 @@ func TestDialerMeetsHostileCertificate(t *testing.T) {
 		_, port, err := net.SplitHostPort(listener.Addr().String())
 		must(t, err)
 		for _, host := range []string{"localhost", "127.0.0.1"} {
-			code, out := speak(append(log, "--from", t.TempDir(), "--to", "wss://"+host+":"+port, "--contimeout", "200ms")...).ends(t)
+			code, out := speak(append(log, "--from", t.TempDir(), "--to", "wss://"+host+":"+port)...).ends(t)
 			harmless(t, host, out)
 			if code != 5 || !strings.Contains(out, "certificate") {
 				t.Errorf("code %d, %s", code, out)
