@@ -42,8 +42,8 @@ func openBackup(t *taker, destination string) (*backupDir, error) {
 }
 
 var (
-	errInDestination = errors.New("it lies in the destination, or is the same directory: what is saved there would be removed; give one outside")
-	errAroundIt      = errors.New("the destination lies in it, so that what is saved could get there; give another one")
+	errInDestination = fault.Errorf("it lies in the destination, or is the same directory: what is saved there would be removed; give one outside")
+	errAroundIt      = fault.Errorf("the destination lies in it, so that what is saved could get there; give another one")
 )
 
 func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
@@ -134,7 +134,7 @@ func (b *backupDir) leave() error {
 	err := errors.Join(b.area.TakeUp(), b.area.Leave(since)) // unfinished copies go
 	b.area, b.saves = nil, nil
 	if err != nil {
-		err = fmt.Errorf("leave backup directory %s: %w", b.dir, err)
+		err = fault.Errorf("leave backup directory %s: %w", b.dir, err)
 	}
 	return err
 }

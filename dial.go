@@ -78,7 +78,7 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 		if !errors.Is(err, wire.ErrGone) || begun > o.Retries {
 			return result, fault.With(fault.Lost, err)
 		}
-		e.options().Log.Warn("the session cannot go on: beginning another; what was staged is not sent again", "cause", report.Clip(err.Error(), 300))
+		e.options().Log.Warn("the session cannot go on: beginning another; what was staged is not sent again", "cause", err)
 	}
 }
 
@@ -155,7 +155,7 @@ func (d *dialer) redial(l link) resume.Redial {
 				return nil, 0, err
 			}
 			failed = err
-			d.options().Log.Info("not connected again yet", "attempt", tries, "cause", report.Clip(err.Error(), 200))
+			d.options().Log.Info("not connected again yet", "attempt", tries, "cause", err)
 		}
 	}
 }
@@ -226,14 +226,20 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 		if final := refused(d.url, err); final != nil {
 			return nil, final
 		}
-		d.options().Log.Debug("not connected yet", "url", d.url, "error", report.Clip(err.Error(), 200))
+		d.options().Log.Debug("not connected yet", "url", place(d.url), "error", err)
 		if sleep(within, pause.NextBackOff()) != nil {
 			if ctx.Err() != nil {
 				return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 			}
-			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", d.url, d.o.ConnectTimeout, err)
+			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", place(d.url), d.o.ConnectTimeout, err)
 		}
 	}
+}
+
+// place returns url without its query, which may be a secret of a gateway's.
+func place(url string) string {
+	at, _, _ := strings.Cut(url, "?")
+	return at
 }
 
 // refused returns the error for a refusal that waiting does not mend, or nil.
@@ -241,39 +247,40 @@ func refused(url string, err error) error {
 	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Code != fault.Lost {
 		return f
 	}
+	at := place(url)
 	if s := (*transport.StatusError)(nil); errors.As(err, &s) {
-		said := report.Clip(s.Body, 200)
+		said := report.Clip(strings.Join(strings.Fields(s.Body), " "), 200)
 		switch s.Code {
 		case http.StatusForbidden:
 			if strings.Contains(s.Body, "token") { // our own listener's words
-				return fault.New(fault.Access, "%s: %s", url, said)
+				return fault.New(fault.Access, "%s: %s", at, said)
 			}
-			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", url, said)
+			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", at, said)
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", url, s.Code, said)
+			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", at, s.Code, said)
 		case http.StatusBadRequest:
 			if strings.Contains(s.Body, "subprotocol") { // our own listener's words
-				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", url, said)
+				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", at, said)
 			}
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return nil // a proxy before a listener that is not up yet
 		}
-		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade: %s", url, s.Code, said)
+		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade: %s", at, s.Code, said)
 	}
 	if d := (*net.DNSError)(nil); errors.As(err, &d) && d.IsNotFound {
-		return fault.New(fault.Connect, "no connection to %s: %w", url, err)
+		return fault.New(fault.Connect, "no connection to %s: %w", at, err)
 	}
 	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
-		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", url, t.Err)
+		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", at, t.Err)
 	}
 	if o := (*net.OpError)(nil); errors.As(err, &o) && o.Op == "remote error" { // an alert of TLS
-		return fault.New(fault.Access, "%s refused this side's part of TLS (%w): does it ask for a certificate (--cert, --key), or a newer TLS?", url, o.Err)
+		return fault.New(fault.Access, "%s refused this side's part of TLS (%w): does it ask for a certificate (--cert, --key), or a newer TLS?", at, o.Err)
 	}
 	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
-		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
+		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", at)
 	}
 	if errors.Is(err, transport.ErrOldHTTP) {
-		return fault.New(fault.Access, "%s answers, but not as HTTP/1.1: should it be wss:// instead of ws://?", url)
+		return fault.New(fault.Access, "%s answers, but not as HTTP/1.1: should it be wss:// instead of ws://?", at)
 	}
 	if errors.Is(err, transport.ErrURL) {
 		return fault.With(fault.Usage, err)

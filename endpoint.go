@@ -57,6 +57,7 @@ func (o Options) withDefaults(transfers int) Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Log = report.Logger(o.Log)
 	if o.Counters == nil {
 		o.Counters = new(Counters)
 	}
@@ -146,7 +147,7 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	o := e.options()
 	o.Counters.Reset()
 	r := &run{Options: o, problems: report.NewProblems(o.OnProblem)}
-	o.Log.Debug("session begins", "peer", report.Clip(l.peer.Program, 100), "role", l.peer.Role.String(), "round trip", l.roundTrip)
+	o.Log.Debug("session begins", "peer", l.peer.Program, "role", l.peer.Role.String(), "round trip", l.roundTrip)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := watch(ctx, cancel, l.conn, o)
 	var telling sync.WaitGroup

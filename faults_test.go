@@ -23,6 +23,7 @@ type faults struct {
 	always bool // all of them fail
 	after  bool // all that come after it fail too
 	err    error
+	where  string // before the name in what the error says
 
 	mu    sync.Mutex // guards the rest
 	calls int
@@ -42,7 +43,7 @@ func (f *faults) before(c dirfs.Call) error {
 	if f.hit == (dirfs.Call{}) || !f.after {
 		f.hit = c
 	}
-	return &fs.PathError{Op: c.Op, Path: c.Name, Err: f.err}
+	return &fs.PathError{Op: c.Op, Path: f.where + c.Name, Err: f.err}
 }
 
 // mirrorFaulty is Local with a fault on one side, or on none.
@@ -50,11 +51,26 @@ func mirrorFaulty(t *testing.T, from, to string, source, destination *faults) (R
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	s, r, err := openFaulty(t, from, to, source, destination)
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	defer s.close()
+	result, err := local(ctx, s, r)
+	result, err = closing(r, result, err)
+	if ctx.Err() != nil {
+		t.Fatalf("hangs: %v", err)
+	}
+	return result, err
+}
+
+// openFaulty opens both sides of it.
+func openFaulty(t *testing.T, from, to string, source, destination *faults) (*giver, *taker, error) {
+	t.Helper()
 	s, err := (&Sender{Dir: from, Links: true}).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
 	if source != nil {
 		s.root = dirfs.Inject(s.root, source.before)
 	}
@@ -71,14 +87,10 @@ func mirrorFaulty(t *testing.T, from, to string, source, destination *faults) (R
 		r.root = dirfs.Inject(r.root, destination.before)
 	}
 	if err := r.enter(path); err != nil {
-		return Result{Code: CodeOf(err)}, errors.Join(err, r.root.Close())
+		s.close()
+		return nil, nil, errors.Join(err, r.root.Close())
 	}
-	result, err := local(ctx, s, r)
-	result, err = closing(r, result, err)
-	if ctx.Err() != nil {
-		t.Fatalf("hangs: %v", err)
-	}
-	return result, err
+	return s, r, nil
 }
 
 // grow makes a tree of "path", "path=content", "path/" and "path->target".

@@ -12,7 +12,6 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/access"
 	"github.com/sync-directory/sync-directory/internal/fault"
-	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/resume"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -233,7 +232,7 @@ func (h *host) connection(conn wire.Conn, from transport.Caller) {
 			h.slow.Wait(h.ctx, start)
 		}
 		wire.CloseWith(conn, err)
-		h.options().Log.Info("connection without a session", "remote", from.Remote, "cause", report.Clip(err.Error(), 200))
+		h.options().Log.Info("connection without a session", "remote", from.Remote, "cause", err)
 		if a.claimed {
 			h.settle(outcome{Result{Code: CodeOf(err)}, err})
 		}

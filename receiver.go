@@ -3,6 +3,7 @@ package syncdirectory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -117,7 +118,7 @@ func (t *taker) enter(path string) (err error) {
 			pid = lock.Holder(path)
 		}
 		if pid > 0 {
-			return fault.New(fault.Path, "destination %s: %w, process %d", t.Dir, err, pid)
+			return fault.New(fault.Path, "destination %s: %w%s", t.Dir, err, fmt.Sprintf(", process %d", pid))
 		}
 	}
 	if err != nil {
@@ -153,7 +154,7 @@ func unworkable(what, dir string, err error) error {
 	if apply.DiskFailed(err) {
 		code = fault.Disk
 	}
-	return fault.New(code, "%s %s: %w", what, dir, err)
+	return fault.New(code, "%s %s: %w", fault.Told(what), dir, err)
 }
 
 // prepare makes the directory if it is missing and returns its path without

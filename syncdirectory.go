@@ -100,10 +100,12 @@ type Options struct {
 	Sparse bool
 	// Timeout ends a run in which nothing moves for so long; 0 waits.
 	Timeout time.Duration
-	// Log gets what happens; nil for nothing.
+	// Log gets what happens; nil for nothing. What others may have chosen, names and
+	// words of the other side, it gets escaped and clipped, and none of its messages
+	// more often than 60 times and then once a second.
 	Log *slog.Logger
 	// OnProblem is called with every entry that fails, one at a time; nil
-	// for none. All of them are in the Result too.
+	// for none. How many fail on the other side (Problem.Peer) is up to that.
 	OnProblem func(Problem)
 	// Counters, unless nil, are counted in while the run goes on.
 	Counters *Counters
@@ -120,7 +122,7 @@ type Result struct {
 	Source Counts
 	// Changes counts what was done to the destination.
 	Changes Changes
-	// Problems are the entries that failed, up to 100,000 of them, and
+	// Problems are the entries that failed, up to 100,000 of them and 32 MiB, and
 	// Failed how many there were.
 	Problems []Problem
 	Failed   int

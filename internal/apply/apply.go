@@ -81,7 +81,7 @@ func New(area *stage.Area, handles *dirfs.Handles, problem func(path, operation 
 }
 
 // ErrLost is why entries of a directory that could not be made fail.
-var ErrLost = errors.New("its directory could not be made")
+var ErrLost = fault.Errorf("its directory could not be made")
 
 // Builds reports whether d is a new directory, in which files are written
 // under their own names since nobody can see them yet.
@@ -265,7 +265,7 @@ func (a *Applier) Touch(s tree.Step) error {
 }
 
 // ErrUnopened says that a file could not be opened to touch it.
-var ErrUnopened = errors.New("not opened")
+var ErrUnopened = fault.Errorf("not opened")
 
 func (a *Applier) touchLink(s tree.Step) error {
 	return a.in(s.Dir, func(h dirfs.Dir) error {
@@ -384,10 +384,11 @@ func DiskFailed(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
-// Disk gives err the code for a disk that failed as a whole.
+// Disk gives err the code for a disk that failed as a whole. Op names nothing but what is
+// below the root.
 func Disk(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fault.New(fault.Disk, "%s: %w", op, err)
+	return fault.New(fault.Disk, "%s: %w", fault.Told(fault.Escape(op)), err)
 }

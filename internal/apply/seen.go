@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
@@ -15,7 +16,7 @@ import (
 // RACE: an edit may come between the look and the change, or keep size and time.
 
 // errEdited is why something is left as it is.
-var errEdited = errors.New("was changed in the destination since it was scanned")
+var errEdited = fault.Errorf("was changed in the destination since it was scanned")
 
 // isStill returns errEdited if what the system says is not what the scan saw.
 func isStill(e *tree.Entry, info dirfs.Info) error {
@@ -50,7 +51,7 @@ func (a *Applier) became(e *tree.Entry, info dirfs.Info) error {
 }
 
 // errPerm is why an entry that was given a permission fails.
-var errPerm = errors.New("has another permission than it was given: somebody has changed it, or the file system keeps none")
+var errPerm = fault.Errorf("has another permission than it was given: somebody has changed it, or the file system keeps none")
 
 // seen fails if what is in the place of the step's entry is not what the scan saw
 // there, which may be nothing. It reports whether there is anything: somebody may

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -79,7 +80,7 @@ func (b *Backup) Room() (uint64, error) { return b.area.Room() }
 func (b *Backup) Wrote() bool { return b.wrote }
 
 // ErrGone says that what is to be saved is not there.
-var ErrGone = errors.New("is gone")
+var ErrGone = fault.Errorf("is gone")
 
 // Save saves a file or link, which is name in from, as an entry of the destination's
 // directory d. It gets a further name where it has but one and the file system
@@ -284,7 +285,7 @@ func key(f *folder, name string, info dirfs.Info) any {
 }
 
 // errNamed is why a file gets no further name.
-var errNamed = errors.New("has further names")
+var errNamed = fault.Errorf("has further names")
 
 // link gives a file a further name here. One that has another name already could be
 // changed by that later on; and of a link there may be no second one. What it replaces goes

@@ -34,9 +34,9 @@ func (f *flags) cache() string {
 
 // cacheCommand returns the command that clears the cache.
 func (c *command) cacheCommand() *cobra.Command {
-	of := &cobra.Command{Use: "cache", Short: "what is known of contents from earlier runs", Args: cobra.NoArgs,
+	of := &cobra.Command{Use: "cache", Short: "what is known of contents from earlier runs", Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return usage("cache does one thing: clear") }}
-	of.AddCommand(&cobra.Command{Use: "clear", Short: "forget it, so that everything that is compared is read anew", Args: cobra.NoArgs,
+	of.AddCommand(&cobra.Command{Use: "clear", Short: "forget it, so that everything that is compared is read anew", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := syncdirectory.ClearCache(cacheDir())
 			if err != nil {

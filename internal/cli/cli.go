@@ -87,6 +87,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 	if result.Elapsed == 0 {
 		result.Elapsed = time.Since(start)
 	}
+	c.t.rest()
 	if !f.keepRunning {
 		c.t.summary(result, f)
 	}
@@ -150,7 +151,7 @@ func (c *command) reload() {
 		return
 	}
 	if err := id.load(); err != nil {
-		c.t.say("%s; the certificate that was read before is shown on", printable(err.Error()))
+		c.t.say("%s; the certificate that was read before is shown on", words(err))
 		return
 	}
 	c.t.say("read the certificate again")
@@ -177,10 +178,7 @@ func (c *command) listen(security syncdirectory.Security) syncdirectory.ListenOp
 	o.OnListening = c.listening(&o)
 	if f.keepRunning {
 		o.OnSession = func(result syncdirectory.Result, err error) {
-			c.t.summary(result, f)
-			if err != nil {
-				c.t.failed(err)
-			}
+			c.t.session(result, err, f)
 		}
 	}
 	return o

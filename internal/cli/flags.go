@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -121,7 +122,7 @@ func newCommand(t *tui) *command {
 		Long:          long,
 		Example:       example,
 		Version:       syncdirectory.Version,
-		Args:          cobra.NoArgs,
+		Args:          noArguments,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -132,6 +133,12 @@ func newCommand(t *tui) *command {
 			return c.execute(cmd.Context())
 		},
 	}
+	c.cobra.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if strings.Contains(err.Error(), "://") {
+			return errMisplaced // a URL may hold a secret: it is not repeated
+		}
+		return err
+	})
 	c.cobra.SetOut(t.stdout)
 	c.cobra.SetErr(t.stderr)
 	c.cobra.CompletionOptions.HiddenDefaultCmd = true
@@ -191,6 +198,19 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolP("version", "V", false, "print the version")
 	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong")
 	p.BoolVarP(&f.alwaysProgress, "progress", "P", false, "show progress also where standard error is no terminal")
+}
+
+var errMisplaced = usage("a URL goes with --to, and nothing else takes one")
+
+// noArguments refuses what no flag takes.
+func noArguments(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case strings.ContainsAny(args[0], ":@"):
+		return errMisplaced
+	}
+	return usage("%q belongs to no flag: directories go with --from and --output-dir", args[0])
 }
 
 func usage(format string, args ...any) error { return fault.New(fault.Usage, format, args...) }

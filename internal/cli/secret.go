@@ -11,6 +11,7 @@ import (
 
 	syncdirectory "github.com/sync-directory/sync-directory"
 	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/report"
 )
 
 // tokenVariable is the variable of the environment that may hold the token.
@@ -73,7 +74,7 @@ func (c *command) tokenCommand() *cobra.Command {
 			if err := writeSecret(args[0], token+"\n"); err != nil {
 				return fault.New(fault.Usage, "token: %w", err)
 			}
-			c.t.say("made %s: copy it to the other machine, and give --token-file on both", printable(args[0]))
+			c.t.say("made %s: copy it to the other machine, and give --token-file on both", report.Quote(args[0]))
 			return nil
 		},
 	}

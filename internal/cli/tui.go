@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -23,22 +24,40 @@ import (
 // standard error. Messages begin with the program's name and a small letter
 // and have no full stop; names are quoted where they hold anything that a
 // terminal would not show. The progress line is taken away before anything
-// else is printed.
+// else is printed. Whatever is in a line, and whoever chose it, it stays one line
+// and does nothing to a terminal; and how much others can make it say is bounded.
 type tui struct {
 	stdout, stderr io.Writer
 
 	mu    sync.Mutex // guards stderr and shown
 	shown bool       // the progress line stands there
+
+	theirs   report.Pace  // of the bytes of problems of the other side
+	untold   atomic.Int64 // of them, in a session, those for which there was no room
+	sessions report.Pace  // that failed, and not by this side
 }
 
-func newTUI(stdout, stderr io.Writer) *tui { return &tui{stdout: stdout, stderr: stderr} }
+func newTUI(stdout, stderr io.Writer) *tui {
+	return &tui{
+		stdout: stdout, stderr: stderr,
+		// A hundred thousand entries with paths of ordinary length, in one session or in
+		// the sessions of a few hours.
+		theirs:   report.Pace{Burst: 16 << 20, Rate: 4 << 10},
+		sessions: report.Pace{Burst: 60, Rate: 1},
+	}
+}
 
 // say prints one line to standard error.
 func (t *tui) say(format string, args ...any) {
+	t.print(fault.Escape(fmt.Sprintf(format, args...)))
+}
+
+// print prints what is harmless to standard error.
+func (t *tui) print(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.clear()
-	fmt.Fprintf(t.stderr, "sync-directory: "+format+"\n", args...)
+	fmt.Fprintf(t.stderr, "sync-directory: %s\n", line)
 }
 
 // clear takes the progress line away. mu must be held.
@@ -55,28 +74,84 @@ func (t *tui) failed(err error) {
 		t.say("the other side: %s (exit code %d)", report.Clip(f.Error(), 1000), code)
 		return
 	}
-	t.say("%s (exit code %d)", printable(err.Error()), code)
+	t.print(fmt.Sprintf("%s (exit code %d)", words(err), code))
 }
 
-// printable keeps the line breaks of our own messages and quotes everything
-// else that would not show.
-func printable(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		if q := report.Quote(line); q != `"`+line+`"` && line != "" && q[0] == '"' {
-			lines[i] = strings.ReplaceAll(strings.Trim(q, `"`), `\"`, `"`)
-		}
+// longest is how many bytes of an error are printed: of a path as long as the system
+// takes one all.
+const longest = 5000
+
+// words returns what an error says. Only what is wrong with the command line takes more
+// than one line: there all words are the user's or our own.
+func words(err error) string {
+	if fault.Of(err, fault.Usage) != fault.Usage {
+		return report.Clip(report.Words(err), longest)
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = report.Clip(lines[i], longest)
 	}
 	return strings.Join(lines, "\n  ")
 }
 
-// problem names an entry that failed.
+// problem names an entry that failed: each of this side, and of the other side as many
+// as anybody reads.
 func (t *tui) problem(p syncdirectory.Problem) {
-	where := ""
-	if p.Peer {
-		where = " (on the other side)"
+	if !p.Peer {
+		t.say("%s %s: %s", p.Operation, report.Quote(p.Path), p.Cause)
+		return
 	}
-	t.say("%s %s: %s%s", report.Clip(p.Operation, 100), report.Quote(p.Path), report.Clip(p.Cause, 300), where)
+	path := p.Path[:min(len(p.Path), longest)]
+	if len(path) < len(p.Path) {
+		path += "…"
+	}
+	line := fault.Escape(fmt.Sprintf("%s %s: %s (on the other side)", report.Clip(p.Operation, 100), report.Quote(path), report.Clip(p.Cause, 300)))
+	if _, ok := t.theirs.Allow(time.Now(), float64(len(line))); !ok {
+		t.untold.Add(1)
+		return
+	}
+	t.print(line)
+}
+
+// rest says how many problems of the other side there were no room for in the session
+// that has ended.
+func (t *tui) rest() {
+	if n := t.untold.Swap(0); n > 0 {
+		t.say("and %s more on the other side", humanize.Comma(n))
+	}
+}
+
+// session says how a session ended at a listener that goes on.
+func (t *tui) session(r syncdirectory.Result, err error, f *flags) {
+	t.rest()
+	t.summary(r, f)
+	if err == nil {
+		return
+	}
+	if theirs(err) {
+		skipped, ok := t.sessions.Allow(time.Now(), 1)
+		if !ok {
+			return
+		}
+		if skipped > 0 {
+			t.say("%s more sessions failed meanwhile", humanize.Comma(int64(skipped)))
+		}
+	}
+	t.failed(err)
+}
+
+// theirs reports whether a session may have failed because whoever connected wanted it
+// to.
+func theirs(err error) bool {
+	f := (*fault.Error)(nil)
+	if !errors.As(err, &f) || f.Peer {
+		return true
+	}
+	switch f.Code {
+	case fault.Disk, fault.Partial, fault.Vanished, fault.Guard, fault.Interrupted:
+		return false
+	}
+	return true
 }
 
 // listening says who can connect, and for a key that was just made how.

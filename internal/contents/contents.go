@@ -29,7 +29,7 @@ const batch = 64
 func Fill(ctx context.Context, root *tree.Dir, handles *dirfs.Handles, workers int, c *cache.Cache, read *atomic.Int64, log *slog.Logger) error {
 	all := fill(ctx, root, workers, filler{handles: handles, cache: c, read: read})
 	if err := c.Save(all && ctx.Err() == nil); err != nil {
-		log.Debug("what is known of contents was not kept", "cause", err.Error())
+		log.Debug("what is known of contents was not kept", "cause", err)
 	}
 	return context.Cause(ctx)
 }

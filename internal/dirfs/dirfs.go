@@ -18,22 +18,21 @@
 package dirfs
 
 import (
-	"errors"
-
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // Errors that are not the system's.
 var (
 	// ErrNotRegular says that Open met something that is no regular file.
-	ErrNotRegular = errors.New("not a regular file")
+	ErrNotRegular = fault.Errorf("not a regular file")
 	// ErrNotLink says that ReadLink met something that is no link.
-	ErrNotLink = errors.New("not a link")
+	ErrNotLink = fault.Errorf("not a link")
 	// ErrMount says that OpenDir met another file system.
-	ErrMount = errors.New("is a mount point")
+	ErrMount = fault.Errorf("is a mount point")
 	// ErrReplaced says that something, mostly a directory, is not the one
 	// that it was.
-	ErrReplaced = errors.New("was replaced by another")
+	ErrReplaced = fault.Errorf("was replaced by another")
 )
 
 // Info is what the system knows of an entry, without following links.

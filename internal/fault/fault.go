@@ -4,6 +4,9 @@
 //
 // Its law: a code exists only because somebody acts on it. Trouble with a
 // single entry is data, not a fault; it ends up in the code of the whole run.
+//
+// It also knows how one side speaks to the other: ForPeer says what may be told, and
+// Escape makes what was heard harmless.
 package fault
 
 import (
@@ -99,9 +102,18 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// New returns an error with the given code.
+// New returns an error with the given code. Of its arguments the other side is told
+// numbers and what is Told.
 func New(c Code, format string, args ...any) error {
-	return &Error{Code: c, Err: fmt.Errorf(format, args...)}
+	return &Error{Code: c, Err: Errorf(format, args...)}
+}
+
+// Peer returns the error of a run that failed on the other side, as that has put it.
+func Peer(c Code, words string) error {
+	if words == "" {
+		words = c.String()
+	}
+	return &Error{Code: c, Err: errors.New(Escape(words)), Peer: true}
 }
 
 // With gives err the code c, unless it has one. A nil err stays nil.
@@ -113,6 +125,15 @@ func With(c Code, err error) error {
 		return err
 	}
 	return &Error{Code: c, Err: err}
+}
+
+// Doing gives err the code c and says what was tried, unless err has a code. A nil err stays
+// nil.
+func Doing(c Code, what string, err error) error {
+	if e := (*Error)(nil); err == nil || errors.As(err, &e) {
+		return err
+	}
+	return New(c, "%s: %w", Told(what), err)
 }
 
 // Of returns the code of err: OK for nil, otherwise for what has none.

@@ -37,6 +37,12 @@ func TestErrors(t *testing.T) {
 	if fault.With(fault.Disk, nil) != nil || fault.Of(nil, fault.Disk) != fault.OK || fault.Of(cause, fault.Path) != fault.Path {
 		t.Error("no error has a code, or one without has another than asked for")
 	}
+	if fault.Doing(fault.Disk, "try", nil) != nil || fault.Doing(fault.Lost, "try", e) != e {
+		t.Error("what was tried is said of no error, or of one that has a code")
+	}
+	if got := fault.Doing(fault.Disk, "try", cause); fault.Of(got, fault.Lost) != fault.Disk || !errors.Is(got, cause) || got.Error() != "try: cause" {
+		t.Errorf("got %v", got)
+	}
 	if got := fault.With(fault.Disk, cause); fault.Of(got, fault.Lost) != fault.Disk {
 		t.Errorf("got %v", got)
 	}

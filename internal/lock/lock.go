@@ -8,10 +8,12 @@ package lock
 import (
 	"errors"
 	"os"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
 )
 
 // ErrHeld says that another process holds the lock.
-var ErrHeld = errors.New("in use by another receiver")
+var ErrHeld = fault.Errorf("in use by another receiver")
 
 // Lock is a lock that is held.
 type Lock struct{ f *os.File }

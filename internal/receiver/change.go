@@ -1,12 +1,12 @@
 package receiver
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/delta"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -72,7 +72,7 @@ func (c *change) end() {
 }
 
 // errUnwanted is why a task is not done: nobody waits for it.
-var errUnwanted = errors.New("the file comes otherwise")
+var errUnwanted = fault.Errorf("the file comes otherwise")
 
 // with calls f unless c has ended, which waits for it.
 func (c *change) with(f func() error) error {
@@ -191,7 +191,7 @@ func (s *session) taskDone(t *target, c *change, then func() error, err error) e
 	case apply.DiskFailed(err):
 		s.note(t, err)
 	}
-	s.Log.Debug("an old file is of no use, the new one is got whole", "entry", t.id, "cause", err.Error())
+	s.Log.Debug("an old file is of no use, the new one is got whole", "entry", t.id, "cause", err)
 	c.failed = true
 	c.giveUp.Store(true)
 	return s.advance(t)

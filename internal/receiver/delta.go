@@ -6,6 +6,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/supply"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -175,7 +176,7 @@ func (s *session) writeDeltas(body []byte) error {
 }
 
 // errMismatch says that content is not what its digest says.
-var errMismatch = errors.New("content does not match its digest")
+var errMismatch = fault.Errorf("content does not match its digest")
 
 // writeDelta makes a small file of the old one. Where that leads to anything
 // else than it should, the file is got whole.
@@ -195,7 +196,7 @@ func (s *session) writeDelta(d *wire.Delta) error {
 		return wire.Errorf("a malformed delta of entry %d", d.ID)
 	}
 	if err != nil {
-		s.Log.Debug("a delta led to nothing, the file is got whole", "entry", d.ID, "cause", err.Error())
+		s.Log.Debug("a delta led to nothing, the file is got whole", "entry", d.ID, "cause", err)
 		s.results.put(outcome{then: func() error {
 			s.getWhole(t)
 			return nil

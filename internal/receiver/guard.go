@@ -2,16 +2,14 @@ package receiver
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
-	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // errClosed is why a directory of the destination is not compared.
-var errClosed = errors.New("it cannot be read, or is a mount point, which is not crossed")
+var errClosed = fault.Errorf("it cannot be read, or is a mount point, which is not crossed")
 
 // fewEntries is how many entries an empty source removes without a guard: a
 // directory that somebody tries the command on.
@@ -38,7 +36,7 @@ func (s *session) guard(ctx context.Context) error {
 	if m := s.Policy.MaxDelete; m != nil && removed > *m {
 		return errTooMany(removed, *m)
 	}
-	s.Log.Debug("planned", "steps", len(s.plan.Steps), "files", s.plan.Files, "bytes", s.plan.Bytes, "removed", removed, "first", report.Clip(first(s), 200))
+	s.Log.Debug("planned", "steps", len(s.plan.Steps), "files", s.plan.Files, "bytes", s.plan.Bytes, "removed", removed, "first", first(s))
 	return nil
 }
 

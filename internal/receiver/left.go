@@ -19,7 +19,7 @@ func (s *session) leftovers(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		s.Log.Debug("what an earlier session has staged cannot be read", "cause", err.Error())
+		s.Log.Debug("what an earlier session has staged cannot be read", "cause", err)
 		return nil
 	case len(root.Dir.Entries) == 0:
 		return nil

@@ -257,7 +257,7 @@ func newSession(conn wire.Conn, peer *wire.Hello, d Destination, fail context.Ca
 // problem tells both sides that an entry failed.
 func (s *session) problem(path, op string, err error) {
 	s.Problems.Add(report.Problem{Path: path, Operation: op, Cause: report.Cause(err)})
-	m := &wire.Problem{Path: []byte(path), Operation: op, Cause: report.Cause(err)}
+	m := &wire.Problem{Path: []byte(path), Operation: op, Cause: fault.ForPeer(err, report.NotTold)}
 	if err := s.conn.Write(wire.Encode(m)); err != nil {
 		s.fail(wire.Fault(err))
 	}
@@ -409,7 +409,7 @@ func (s *session) confirm(ctx context.Context) error {
 	}
 	switch {
 	case s.verdict.Code == 0 && digest.Digest(s.verdict.Digest) != d:
-		return fault.New(fault.Protocol, "the source has digest %x, the destination %s", s.verdict.Digest, d)
+		return fault.New(fault.Protocol, "the source has digest %s, the destination %s", digest.Digest(s.verdict.Digest), d)
 	case s.verdict.Code != 0 && s.Problems.Code() == fault.OK:
 		return fault.New(fault.Code(s.verdict.Code), "the sender's verdict: %s", fault.Code(s.verdict.Code))
 	}

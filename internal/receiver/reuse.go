@@ -197,7 +197,7 @@ func (s *session) tookFrom(t *target, info dirfs.Info, err error) error {
 	if t.id == 0 || apply.DiskFailed(err) {
 		return s.settle(outcome{t: t, err: err})
 	}
-	s.Log.Debug("what was elsewhere is not any more, the file is got", "entry", t.id, "cause", err.Error())
+	s.Log.Debug("what was elsewhere is not any more, the file is got", "entry", t.id, "cause", err)
 	s.waiting--
 	t.step.Kind, t.step.From = tree.Fetch, nil
 	s.refetch = append(s.refetch, t)

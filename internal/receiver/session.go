@@ -2,7 +2,6 @@ package receiver
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/contents"
@@ -201,7 +200,7 @@ func (s *session) awaitSeal(ctx context.Context) error {
 // peerProblem notes what failed on the other side, and takes it for the
 // answer to a want where it is one.
 func (s *session) peerProblem(m *wire.Problem) error {
-	s.Problems.Add(report.Problem{Path: string(m.Path), Operation: m.Operation, Cause: m.Cause, Vanished: m.Vanished, Peer: true})
+	s.Problems.Add(report.FromPeer(m.Path, m.Operation, m.Cause, m.Vanished))
 	if m.Answers == 0 {
 		return nil
 	}
@@ -233,10 +232,10 @@ func (s *session) scan(ctx context.Context) (err error) {
 		Enter: func(d *tree.Dir) error {
 			if s.source.Same(s.here, d.Dev, d.Ino) {
 				// The sender's mistake: another one may come to the right place.
-				return &fault.Error{Code: fault.Path, Peer: true, Err: fmt.Errorf("the source lies in the destination, at %s, or is the same directory", report.Quote("/"+d.Path()))}
+				return &fault.Error{Code: fault.Path, Peer: true, Err: fault.Errorf("the source lies in the destination, at %s, or is the same directory", fault.Told(report.Quote("/"+d.Path())))}
 			}
 			if s.apply.Backup.Is(d.Dev, d.Ino) {
-				return fault.New(fault.Path, "the backup directory lies in the destination, at %s", report.Quote("/"+d.Path()))
+				return fault.New(fault.Path, "the backup directory lies in the destination, at %s", fault.Told(report.Quote("/"+d.Path())))
 			}
 			return nil
 		},
@@ -250,7 +249,7 @@ func (s *session) scan(ctx context.Context) (err error) {
 		options.Content = lookup.Find
 	}
 	if s.have, err = scan.Scan(ctx, s.handles, options); err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "scan the destination", err)
 	}
 	if s.knows = s.asksWhatIsKnown() && !lookup.Ended(); s.knows {
 		s.tellKnown(true)
@@ -321,7 +320,7 @@ func (s *session) digest(ctx context.Context) error {
 // the comparison tells it: a directory that is not to be looked into is no
 // problem while nothing in it is to be changed.
 func (s *session) unscanned(in *tree.Dir, name string, err error) {
-	s.Log.Debug("not examined", "path", report.Quote(in.Join(name)), "cause", report.Cause(err))
+	s.Log.Debug("not examined", "path", in.Join(name), "cause", report.Cause(err))
 }
 
 func (s *session) flags(info dirfs.Info) (f tree.Flags) {

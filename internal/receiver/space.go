@@ -29,13 +29,13 @@ func (s *session) fits(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "look for room in the destination", err)
 	}
 	if err := s.enough("destination", s.needs(), free); err != nil || s.apply.Backup == nil || s.savesHere() {
 		return err
 	}
 	if free, err = s.apply.Backup.Room(); err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "look for room for the backup", err)
 	}
 	return s.enough("backup", s.goes(0), free)
 }
@@ -75,7 +75,7 @@ func (s *session) enough(whose string, need, free uint64) error {
 	if need <= free || s.IgnoreSpace {
 		return nil
 	}
-	return fault.New(fault.Path, "the %s's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", whose, humanize.IBytes(need), humanize.IBytes(free))
+	return fault.New(fault.Path, "the %s's disk is too small: %s are needed, %s are free; --ignore-space begins all the same", fault.Told(whose), fault.Told(humanize.IBytes(need)), fault.Told(humanize.IBytes(free)))
 }
 
 // traded returns how many bytes are in files of which the content moves on while the path

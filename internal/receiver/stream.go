@@ -25,7 +25,7 @@ func (s *session) stream(ctx context.Context) error {
 	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
 	var err error
 	if s.free, err = s.area.Room(); err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "look for room in the destination", err)
 	}
 	for s.seal == nil || s.waiting > 0 {
 		if err := s.event(ctx); err != nil {

@@ -148,10 +148,10 @@ func (s *session) begin(ctx context.Context) (*target, error) {
 }
 
 // errNoDelete is why something of another type does not make way.
-var errNoDelete = errors.New("something of another type is there, and nothing shall be removed")
+var errNoDelete = fault.Errorf("something of another type is there, and nothing shall be removed")
 
 // errNotSaved is why a file whose content turns out to be another does not make way.
-var errNotSaved = errors.New("what it holds is to be saved (--backup), and there is no --backup-dir")
+var errNotSaved = fault.Errorf("what it holds is to be saved (--backup), and there is no --backup-dir")
 
 // step begins one step and returns what it wants of the sender.
 func (s *session) step(step tree.Step) (*target, error) {
@@ -203,7 +203,7 @@ func (s *session) fetch(step tree.Step) (*target, error) {
 func (s *session) fetchTarget(step tree.Step) (*target, error) {
 	id, ok := s.index.ID(step.Dir, step.Index)
 	if !ok && step.From == nil {
-		return nil, wire.Errorf("%s has no number", step.Path())
+		return nil, wire.Errorf("%q has no number", step.Path())
 	}
 	return s.newTarget(id, step, s.apply.Builds(step.Dir)), nil
 }
@@ -271,7 +271,7 @@ func (s *session) settle(o outcome) error {
 		return o.err
 	case apply.DiskFailed(o.err):
 		s.problem(t.step.Path(), "write", o.err)
-		return fault.New(fault.Disk, "write %s: %w", t.step.Path(), o.err)
+		return apply.Disk("write "+t.step.Path(), o.err)
 	default:
 		s.problem(t.step.Path(), "write", o.err)
 	}

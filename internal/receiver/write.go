@@ -6,6 +6,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/apply"
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -266,4 +267,4 @@ func (s *session) sum(t *target) (d digest.Digest, err error) {
 }
 
 // errEnded is why a digest is not finished: nobody waits for it any more.
-var errEnded = errors.New("the session has ended")
+var errEnded = fault.Errorf("the session has ended")

@@ -8,6 +8,7 @@ package report
 import (
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -51,16 +52,26 @@ func (c *Counters) Set(p Phase) { c.Phase.Store(int32(p)) }
 
 // Problem is one entry that failed.
 type Problem struct {
-	Path      string // below the root
+	Path      string // below the root, any bytes: see String
 	Operation string // what was tried
 	Cause     string
 	Vanished  bool // it went away or kept changing: nobody's fault
 	Peer      bool // it happened on the other side
 }
 
+// FromPeer returns a problem of the other side, whose words are harmless from now on.
+func FromPeer(path []byte, operation, cause string, vanished bool) Problem {
+	return Problem{Path: string(path), Operation: Clip(operation, 100), Cause: Clip(cause, 300), Vanished: vanished, Peer: true}
+}
+
+// NotTold is the cause of a problem that cannot be named to the other side.
+const NotTold = "it failed, and only the other side knows why"
+
 // String returns the problem as a sentence for people; the bytes of the path
 // are quoted where they are not plain.
-func (p Problem) String() string { return p.Operation + " " + Quote(p.Path) + ": " + p.Cause }
+func (p Problem) String() string {
+	return p.Operation + " " + Quote(p.Path) + ": " + fault.Escape(p.Cause)
+}
 
 // Code returns the code of a run with this problem.
 func (p Problem) Code() fault.Code {
@@ -70,14 +81,18 @@ func (p Problem) Code() fault.Code {
 	return fault.Partial
 }
 
-// maxKept bounds how many problems are kept; the rest are counted and told
-// once each all the same.
-const maxKept = 100_000
+// maxKept and maxKeptBytes bound how many problems are kept; the rest are counted and
+// told once each all the same. The other side may name a path of 32 KiB in each.
+const (
+	maxKept      = 100_000
+	maxKeptBytes = 32 << 20
+)
 
 // Problems collects what failed. It is safe for concurrent use.
 type Problems struct {
 	mu   sync.Mutex // guards the rest
 	list []Problem
+	size int // of list, in bytes
 	n    int
 	code fault.Code
 	hook func(Problem)
@@ -93,8 +108,8 @@ func (ps *Problems) Add(p Problem) {
 	defer ps.mu.Unlock()
 	ps.n++
 	ps.code = fault.Worse(ps.code, p.Code())
-	if len(ps.list) < maxKept {
-		ps.list = append(ps.list, p)
+	if size := len(p.Path) + len(p.Operation) + len(p.Cause); len(ps.list) < maxKept && ps.size+size <= maxKeptBytes {
+		ps.list, ps.size = append(ps.list, p), ps.size+size
 	}
 	if ps.hook != nil {
 		ps.hook(p)
@@ -127,17 +142,50 @@ func Cause(err error) string {
 			inner = e.Err
 		case *os.SyscallError:
 			inner = e.Err
-		case interface{ Unwrap() []error }:
-			joined := e.Unwrap()
-			if len(joined) != 1 {
-				return err.Error()
-			}
-			inner = joined[0]
 		default:
+			if errs := joined(err); errs != nil {
+				return inLine(errs, Cause)
+			}
 			return err.Error()
 		}
 		err = inner
 	}
+}
+
+// joined returns the errors that err only joins, nil where it has words of its own.
+func joined(err error) []error {
+	j, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	words := make([]string, len(j.Unwrap()))
+	for i, inner := range j.Unwrap() {
+		words[i] = inner.Error()
+	}
+	if err.Error() != strings.Join(words, "\n") {
+		return nil
+	}
+	return j.Unwrap()
+}
+
+// inLine returns what f makes of errors, in one line.
+func inLine(errs []error, f func(error) string) string {
+	words := make([]string, len(errs))
+	for i, err := range errs {
+		words[i] = f(err)
+	}
+	return strings.Join(words, "; ")
+}
+
+// Words returns what err says, in one line where it joins errors.
+func Words(err error) string {
+	if e, ok := err.(*fault.Error); ok {
+		return Words(e.Err)
+	}
+	if errs := joined(err); errs != nil {
+		return inLine(errs, Words)
+	}
+	return err.Error()
 }
 
 // Reset begins anew.

@@ -1,12 +1,15 @@
 package report_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
@@ -22,7 +25,7 @@ func TestQuote(t *testing.T) {
 		"c1 \u009b":                 `"c1 \u009b"`,
 		"turned \u202e round":       `"turned \u202e round"`,
 		"zero\u200bwidth":           `"zero\u200bwidth"`,
-		"no-break\u00a0space":       "\"no-break\u00a0space\"",
+		"no-break\u00a0space":       `"no-break\u00a0space"`,
 		"bad \xff utf-8":            `"bad \xff utf-8"`,
 		`back\slash`:                `"back\\slash"`,
 		`"quoted"`:                  `"\"quoted\""`,
@@ -93,5 +96,56 @@ func TestCounters(t *testing.T) {
 	c.Reset()
 	if c.Sum() != 0 || c.TotalFiles.Load() != 0 || c.TotalBytes.Load() != 0 {
 		t.Error("something is left after Reset")
+	}
+}
+
+func TestWords(t *testing.T) {
+	join := errors.Join(errors.New("a"), fmt.Errorf("around: %w", errors.Join(errors.New("b"), errors.New("c"))))
+	if got, want := report.Words(fault.With(fault.Disk, join)), "a; around: b\nc"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := report.Cause(errors.Join(&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, errors.New("b"))), "permission denied; b"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestProblemsAreBounded takes in more of the other side's than anybody keeps: they are
+// counted, and decide about the code.
+func TestProblemsAreBounded(t *testing.T) {
+	long := bytes.Repeat([]byte("x"), 32<<10)
+	told := 0
+	ps := report.NewProblems(func(report.Problem) { told++ })
+	for range 2000 {
+		ps.Add(report.FromPeer(long, strings.Repeat("o", 1<<10), "cause\x1b[2J", false))
+	}
+	kept, n := ps.All()
+	size := 0
+	for _, p := range kept {
+		size += len(p.Path) + len(p.Operation) + len(p.Cause)
+	}
+	if n != 2000 || told != 2000 || size > 32<<20 || size < 31<<20 || ps.Code() != fault.Partial {
+		t.Errorf("%d, of which %d were told and %d bytes kept, code %d", n, told, size, ps.Code())
+	}
+	if p := kept[0]; !p.Peer || p.Cause != `cause\x1b[2J` || len(p.Operation) > 110 {
+		t.Errorf("%s of %d bytes: %q", p.Operation, len(p.Operation), p.Cause)
+	}
+}
+
+func TestPace(t *testing.T) {
+	p := report.Pace{Burst: 3, Rate: 2}
+	at := time.Unix(1e9, 0)
+	for i, c := range []struct {
+		after   time.Duration
+		cost    float64
+		skipped int
+		ok      bool
+	}{
+		{0, 1, 0, true}, {0, 2, 0, true}, {0, 1, 0, false}, {time.Second, 3, 0, false},
+		{0, 1, 2, true}, {0, 1, 0, true}, {-time.Minute, 1, 0, false}, {2 * time.Minute, 3, 1, true}, {0, 1, 0, false},
+	} {
+		at = at.Add(c.after)
+		if skipped, ok := p.Allow(at, c.cost); skipped != c.skipped || ok != c.ok {
+			t.Errorf("%d: %d, %v", i, skipped, ok)
+		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
-	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -272,7 +271,7 @@ func (c *Conn) failed(conn wire.Conn, err error) error {
 		if c.o.Redial != nil {
 			next = "connecting again"
 		}
-		c.o.Log.Warn("connection lost; "+next, "cause", report.Clip(err.Error(), 200))
+		c.o.Log.Warn("connection lost; "+next, "cause", err)
 	}
 	return ended
 }

@@ -106,7 +106,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	}()
 	for _, id := range o.Above {
 		if subtle.ConstantTimeCompare(id, peer.Destination.Id) == 1 {
-			err := fault.New(fault.Path, "the source lies in %s", working(peer))
+			err := fault.New(fault.Path, "the source lies in %s", fault.Told(working(peer)))
 			wire.CloseWith(conn, err)
 			return s.result, err
 		}
@@ -141,7 +141,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 // any more, also of a session that ended early.
 func (s *session) keep() {
 	if err := s.Cache.Save(false); err != nil {
-		s.Log.Debug("what is known of large files was not kept", "cause", err.Error())
+		s.Log.Debug("what is known of large files was not kept", "cause", err)
 	}
 }
 
@@ -291,7 +291,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 	}
 	root, err := scan.Scan(ctx, s.source, options)
 	if err != nil {
-		return fault.With(fault.Path, err)
+		return fault.Doing(fault.Path, "scan the source", err)
 	}
 	if err := s.contents(ctx, root.Dir); err != nil {
 		return err
@@ -356,7 +356,7 @@ func (s *session) skip(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error) {
 		return false, nil
 	}
 	s.reserved.Add(1)
-	s.Log.Warn("skipped an entry of the source that has the receiver's own name", "name", report.Quote(string(name)))
+	s.Log.Warn("skipped an entry of the source that has the receiver's own name", "name", string(name))
 	return true, nil
 }
 
@@ -380,7 +380,7 @@ func working(peer *wire.Hello) string {
 }
 
 func nested(what string, d *tree.Dir) error {
-	return fault.New(fault.Path, "%s lies in the source, at %s, or is the same directory", what, report.Quote("/"+d.Path()))
+	return fault.New(fault.Path, "%s lies in the source, at %s, or is the same directory", fault.Told(what), fault.Told(report.Quote("/"+d.Path())))
 }
 
 // ReadID returns the id of the receiver whose working directory is name in
@@ -459,7 +459,7 @@ func (s *session) verdict(ctx context.Context) (Result, error) {
 	var err error
 	if code == fault.OK && d != digest.Digest(s.done.Digest) {
 		code = fault.Protocol
-		err = fault.New(code, "the destination has digest %x, the source %s", s.done.Digest, d)
+		err = fault.New(code, "the destination has digest %s, the source %s", digest.Digest(s.done.Digest), d)
 	} else if code != fault.OK && s.Problems.Code() == fault.OK {
 		err = fault.New(code, "the receiver's outcome: %s", code)
 	}
@@ -469,7 +469,7 @@ func (s *session) verdict(ctx context.Context) (Result, error) {
 	}
 	if told != nil && code != fault.OK {
 		// With success the receiver decides alone; this it can not know.
-		s.Log.Warn("the receiver may not have heard the outcome", "outcome", code.String(), "cause", report.Clip(told.Error(), 200))
+		s.Log.Warn("the receiver may not have heard the outcome", "outcome", code.String(), "cause", told)
 	}
 	if s.done.Contents { // while the receiver does so
 		contents.Forget(s.root.Dir)

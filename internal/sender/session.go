@@ -72,7 +72,7 @@ func (s *session) handle(message []byte) error {
 		}
 		switch m := m.(type) {
 		case *wire.Problem:
-			s.Problems.Add(report.Problem{Path: string(m.Path), Operation: m.Operation, Cause: m.Cause, Vanished: m.Vanished, Peer: true})
+			s.Problems.Add(report.FromPeer(m.Path, m.Operation, m.Cause, m.Vanished))
 		case *wire.Done:
 			return s.finish(m)
 		case *wire.Known:
@@ -218,7 +218,7 @@ func (s *session) finish(m *wire.Done) error {
 func (s *session) problem(path, op string, err error, answers uint64) {
 	p := report.Problem{Path: path, Operation: op, Cause: report.Cause(err), Vanished: vanished(err)}
 	s.Problems.Add(p)
-	m := &wire.Problem{Path: []byte(p.Path), Operation: p.Operation, Cause: p.Cause, Vanished: p.Vanished, Answers: answers}
+	m := &wire.Problem{Path: []byte(p.Path), Operation: op, Cause: fault.ForPeer(err, report.NotTold), Vanished: p.Vanished, Answers: answers}
 	if err := s.conn.Write(wire.Encode(m)); err != nil {
 		s.fail(fault.With(fault.Lost, wire.Fault(err)))
 	}

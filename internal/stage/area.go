@@ -11,7 +11,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -21,6 +20,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
@@ -75,7 +75,7 @@ func Open(root dirfs.Dir, o Options) (*Area, error) {
 	a := &Area{root: root, noSync: o.NoSync, ID: o.ID}
 	if err := a.open(); err != nil {
 		a.closeHandles()
-		err = fmt.Errorf("prepare %s: %w", tree.Reserved, err)
+		err = fault.Errorf("prepare %s: %w", fault.Told(tree.Reserved), err)
 		return nil, errors.Join(err, a.forbid())
 	}
 	return a, nil

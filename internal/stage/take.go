@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -35,7 +36,7 @@ func (a *Area) Links(o *tree.Origin, m wire.Meta) bool {
 }
 
 // errShared is why something staged gets no further name.
-var errShared = errors.New("has another name")
+var errShared = fault.Errorf("has another name")
 
 // link gives the file of o a further name. What is staged must have one only: the
 // other may be that of a file which stays.

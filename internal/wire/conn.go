@@ -103,31 +103,33 @@ type Patient interface {
 
 // ErrFraming is what the error of Read wraps when the peer broke the rules of
 // the transport itself, or sent a message over the limit.
-var ErrFraming = errors.New("the peer broke the rules of WebSocket")
+var ErrFraming = fault.Errorf("the peer broke the rules of WebSocket")
 
 // ErrClosed is what Read and Write return after this side closed.
-var ErrClosed = errors.New("connection closed")
+var ErrClosed = fault.Errorf("connection closed")
 
 // ErrUnheard is what Close returns if the peer may not have got all that was written.
-var ErrUnheard = errors.New("the other side did not answer the farewell")
+var ErrUnheard = fault.Errorf("the other side did not answer the farewell")
 
 // ErrBusy says that the peer has another session and asks to wait for it.
-var ErrBusy = errors.New("the other side is busy with another session")
+var ErrBusy = fault.Errorf("the other side is busy with another session")
 
 // ErrGone says that the peer does not know the session that was to go on, or not
 // any more.
 var ErrGone = fault.New(fault.Lost, "the session is over at the other side, so its state is unknown: run again")
 
-// CloseWith ends the session on c with err, which the peer is told.
+// CloseWith ends the session on c with err, of which the peer is told what fault.ForPeer
+// makes of it.
 func CloseWith(c Conn, err error) {
 	code, reason := CloseNormal, ""
 	switch {
 	case errors.Is(err, ErrBusy):
-		code, reason = closeBusy, err.Error()
+		code, reason = closeBusy, ErrBusy.Error()
 	case errors.Is(err, ErrGone):
-		code, reason = closeGone, err.Error()
+		code, reason = closeGone, ErrGone.Error()
 	case err != nil:
-		code, reason = closeFault+CloseCode(fault.Of(err, fault.Lost)), err.Error()
+		f := fault.Of(err, fault.Lost)
+		code, reason = closeFault+CloseCode(f), fault.ForPeer(err, f.String())
 	}
 	// What went wrong while closing would only hide err.
 	_ = c.Close(code, clipTo(reason, maxReason))
@@ -161,11 +163,11 @@ func Fault(err error) error {
 	case c.Code == closeGone:
 		return ErrGone
 	case c.Code > closeFault && c.Code < closeBusy && fault.Code(c.Code-closeFault).Known():
-		return &fault.Error{Code: fault.Code(c.Code - closeFault), Err: errors.New(c.Reason), Peer: true}
+		return fault.Peer(fault.Code(c.Code-closeFault), c.Reason)
 	case c.Code == CloseProtocol || c.Code == CloseTooBig:
 		return &fault.Error{Code: fault.Protocol, Err: err, Peer: true}
 	}
-	return &fault.Error{Code: fault.Lost, Err: errors.New("the other side closed the connection early"), Peer: true}
+	return fault.Peer(fault.Lost, "the other side closed the connection early")
 }
 
 // Breaks reports whether an error of a Conn is one of this connection alone, so

@@ -117,7 +117,9 @@
 // code 4000 plus a fault code (package fault: the exit codes of the command)
 // and a reason in words; 4100 says that the listener is busy and to try again, 4101
 // that the session to go on with is over. After 1000 too it is over; other codes below
-// 4000 but 1002 and 1009 end the connection alone.
+// 4000 but 1002 and 1009 end the connection alone. A reason, as the cause of a Problem,
+// names nothing of its side but entries below the root; who hears it does not trust it to
+// be harmless to print.
 // A message that is unknown, out of phase, or from the wrong side is fault 12.
 //
 // # No deadlock

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,9 +166,11 @@ func TestCloseCodes(t *testing.T) {
 		{"success", nil, fault.Lost, "the other side closed the connection early"},
 		{"a fault", fault.New(fault.Guard, "too much"), fault.Guard, "too much"},
 		{"a protocol error", wire.Fault(wire.Errorf("bad")), fault.Protocol, "protocol broken: bad"},
-		{"an error without code", errors.New("odd"), fault.Lost, "odd"},
-		{"a long reason", fault.New(fault.Path, "%s", strings.Repeat("ü", 100)), fault.Path, strings.Repeat("ü", 60) + "..."},
+		{"an error without code", errors.New("odd"), fault.Lost, "connection lost"},
+		{"a long reason", fault.New(fault.Path, "%s", fault.Told(strings.Repeat("ü", 100))), fault.Path, strings.Repeat("ü", 60) + "..."},
 		{"a reason that is no text", fault.New(fault.Path, "\xff"), fault.Path, "\uFFFD"},
+		{"no reason", fault.New(fault.Path, ""), fault.Path, "source or destination cannot be used"},
+		{"a path of this side", fault.New(fault.Path, "destination %s: %w", "/home/me", fs.ErrPermission), fault.Path, "destination: permission denied"},
 	} {
 		a, b := transport.Pipe(0)
 		wire.CloseWith(a, c.err)
