@@ -97,11 +97,11 @@ func (l *link) inPeer(dir string) bool {
 	})
 }
 
-// above reports whether f is true of the directory at path or of one that it is in. What
-// cannot be opened is passed over.
+// above reports whether f is true of the directory at path or of one that it is in, each
+// of which is opened to be looked at. What cannot be opened is passed over.
 func above(path string, f func(dirfs.Dir) bool) bool {
 	for {
-		if d, err := dirfs.OpenRoot(path, dirfs.Options{}); err == nil {
+		if d, err := dirfs.OpenRoot(path, dirfs.Options{Look: true}); err == nil {
 			found := f(d)
 			_ = d.Close() // nothing to lose
 			if found {
