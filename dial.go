@@ -52,6 +52,9 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 	if o.Retries == 0 {
 		o.Retries = 15
 	}
+	if err := e.opened(); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
 	d := &dialer{endpoint: e, url: url, o: o}
 	for begun := 1; ; begun++ {
 		l, err := d.begin(ctx, begun > 1)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ type endpoint interface {
 	role() wire.Role
 	// options returns the options with defaults.
 	options() Options
+	// opened is called once when all is open.
+	opened() error
 	// hello says who this end is. It is asked for each session anew.
 	hello() (*wire.Hello, error)
 	// session carries out one session and closes the connection.
@@ -67,6 +70,19 @@ func (o Options) withDefaults(transfers int) Options {
 func (o Options) wish() (*wire.Compression, error) {
 	c, err := wire.ParseCompression(cmp.Or(o.Compression, "auto"))
 	return c, fault.With(fault.Usage, err)
+}
+
+// onOpen says that all is open that is worked in, of which dirs are mirrored. Before, the
+// cache is made, where something may be kept in it: afterwards it may be too late.
+func (o Options) onOpen(dirs ...string) error {
+	if o.OnOpen == nil {
+		return nil
+	}
+	in := func(dir string) bool { return within(o.Cache, dir) }
+	if o.Cache != "" && !slices.ContainsFunc(dirs, in) {
+		_ = cache.Make(o.Cache) // otherwise nothing is kept, which is said then
+	}
+	return fault.With(fault.Path, o.OnOpen())
 }
 
 // comparesContent reports whether either end wants that.
@@ -259,6 +275,13 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	to, err := r.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
+	}
+	opening := from.Options
+	if opening.OnOpen == nil {
+		opening = to.Options
+	}
+	if err := opening.onOpen(from.path, to.path); err != nil {
+		return closing(to, Result{Code: CodeOf(err)}, err)
 	}
 	if max(from.compression.Mode, to.compression.Mode) == wire.Compression_AUTO {
 		from.compression.Mode = wire.Compression_NONE // nothing leaves this process

@@ -82,6 +82,8 @@ func (g *giver) role() wire.Role { return wire.Role_SENDER }
 
 func (g *giver) options() Options { return g.Options }
 
+func (g *giver) opened() error { return g.onOpen(g.path) }
+
 func (g *giver) hello() (*wire.Hello, error) {
 	h := newHello(wire.Role_SENDER, g.Options, g.compression)
 	h.Location = newLocation(g.root)

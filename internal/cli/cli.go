@@ -74,6 +74,9 @@ func (c *command) execute(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, closeLog()) }()
 	counters := new(syncdirectory.Counters)
 	o := f.options(log, counters)
+	if !f.noSandbox {
+		o.OnOpen = f.confinement(log)
+	}
 	o.OnProblem = c.t.problem
 	stop := c.t.progress(counters, f)
 	start := time.Now()

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/sandbox"
+)
+
+// confinement returns what confines this process to what the flags name. It is called when
+// the directories are open; what it must know of them before is found out now.
+func (f *flags) confinement(log *slog.Logger) func() error {
+	_, err := os.Lstat(f.backupDir)
+	makes := f.backupDir != "" && errors.Is(err, os.ErrNotExist)
+	return func() error {
+		r, err := f.rules(makes)
+		if err == nil {
+			preload(f.to)
+			err = sandbox.Confine(r)
+		}
+		switch {
+		case errors.Is(err, sandbox.ErrNone):
+			log.Info("not confined to the directories that were named", "cause", err)
+			return nil
+		case err != nil:
+			return fault.New(fault.Path, "cannot confine this process to its directories: %w; --no-sandbox does without", err)
+		}
+		log.Debug("confined", "read", r.Read, "write", r.Write, "unmake", r.Unmake, "connect", r.Connect)
+		return nil
+	}
+}
+
+// rules returns what the process does from now on. Makes says that it makes the backup
+// directory.
+func (f *flags) rules(makes bool) (sandbox.Rules, error) {
+	from, err := resolved(f.from)
+	to, terr := resolved(f.outputDir)
+	saved, serr := resolved(f.backupDir)
+	if err := errors.Join(err, terr, serr); err != nil {
+		return sandbox.Rules{}, err
+	}
+	r := sandbox.Rules{
+		Read:  given(from, "/proc/sys/kernel/random/boot_id"), // by which a peer knows that it is on the same machine
+		Write: given(to, saved),
+	}
+	if makes { // and removes it again, unless it has saved something there
+		r.Unmake = given(filepath.Dir(saved))
+	}
+	// Nothing is kept where there is no cache now, nor in the source.
+	if cache, err := resolved(f.cache()); err == nil && (from == "" || !lies(cache, from)) {
+		r.Write = given(to, saved, cache)
+	}
+	if f.to != "" {
+		r.Connect, r.Lookup = connections(f.to)
+	}
+	return r, nil
+}
+
+// given returns those of paths that are not empty.
+func given(paths ...string) []string {
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
+}
+
+// resolved returns the absolute path, without links, of what is there; "" of "".
+func resolved(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// lies reports whether a directory is another one or lies in it.
+func lies(dir, in string) bool {
+	rel, err := filepath.Rel(in, dir)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// connections returns the ports that a dialer of address connects to, its own and
+// those of proxies that the environment names, and whether it looks up a name for that. What
+// is no address is refused when it is dialled.
+func connections(address string) (ports []uint16, lookup bool) {
+	addresses := []string{address}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
+		if proxy := os.Getenv(name); proxy != "" {
+			addresses = append(addresses, proxy)
+		}
+	}
+	usual := map[string]string{"ws": "80", "wss": "443", "http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+	for _, a := range addresses {
+		u, err := url.Parse(a)
+		if err != nil || u.Host == "" { // a proxy may be given without a scheme
+			u, err = url.Parse("http://" + a)
+		}
+		if err != nil {
+			continue
+		}
+		text := u.Port()
+		if text == "" {
+			text = usual[u.Scheme]
+		}
+		if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+			ports = append(ports, uint16(port))
+		}
+		_, err = netip.ParseAddr(u.Hostname())
+		lookup = lookup || err != nil
+	}
+	return ports, lookup
+}
+
+// preload reads what is otherwise read when it is first needed: the time zone for what is
+// logged, the system's certificates for whom to trust.
+func preload(address string) {
+	time.Now().Zone()
+	if u, err := url.Parse(address); err == nil && u.Scheme == "wss" {
+		_, _ = x509.SystemCertPool() // whoever is not trusted for that is told so
+	}
+}
