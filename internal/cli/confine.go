@@ -34,7 +34,7 @@ func (f *flags) confinement(log *slog.Logger) func() error {
 		case err != nil:
 			return fault.New(fault.Path, "cannot confine this process to its directories: %w; --no-sandbox does without", err)
 		}
-		log.Debug("confined", "read", r.Read, "write", r.Write, "unmake", r.Unmake, "connect", r.Connect)
+		log.Debug("confined", "read", r.Read, "write", r.Write, "unmake", r.Unmake, "connect", r.Connect, "lookup", r.Lookup)
 		return nil
 	}
 }
