@@ -27,6 +27,10 @@ type Rules struct {
 }
 
 // Confine gives up all that the rules do not name, to execute programs and to listen on
-// ports among it, as far as the kernel knows of it: older ones know less of the network. It
-// fails with ErrNone where nothing can be given up; after another error some of it may be.
+// ports among it. It fails with ErrNone where nothing can be given up; after another error
+// some of it may be.
+//
+// No kernel knows of everything, and older ones know less: that something is there can be
+// seen everywhere, times and permissions can be set of what belongs to the user, and
+// sockets of Multipath TCP connect and listen.
 func Confine(r Rules) error { return confine(r) }
