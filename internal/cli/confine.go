@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -24,7 +25,7 @@ func (f *flags) confinement(log *slog.Logger) func() error {
 	return func() error {
 		r, err := f.rules(makes)
 		if err == nil {
-			preload(f.to)
+			preload(dialled(f.to))
 			err = sandbox.Confine(r)
 		}
 		switch {
@@ -59,9 +60,7 @@ func (f *flags) rules(makes bool) (sandbox.Rules, error) {
 	if cache, err := resolved(f.cache()); err == nil && (from == "" || !lies(cache, from)) {
 		r.Write = given(to, saved, cache)
 	}
-	if f.to != "" {
-		r.Connect, r.Lookup = connections(f.to)
-	}
+	r.Connect, r.Lookup = connections(dialled(f.to))
 	return r, nil
 }
 
@@ -88,33 +87,36 @@ func lies(dir, in string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// connections returns the ports that a dialer of address connects to, its own and
-// those of proxies that the environment names, and whether it looks up a name for that. What
-// is no address is refused when it is dialled.
-func connections(address string) (ports []uint16, lookup bool) {
+// dialled returns what a dialer of address may connect to: that, and the proxies that the
+// environment names; nothing for "". What cannot be parsed is refused when it is dialled.
+func dialled(address string) (urls []*url.URL) {
+	if address == "" {
+		return nil
+	}
 	addresses := []string{address}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
-		if proxy := os.Getenv(name); proxy != "" {
-			addresses = append(addresses, proxy)
-		}
+		addresses = append(addresses, os.Getenv(name))
 	}
-	usual := map[string]string{"ws": "80", "wss": "443", "http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
-	for _, a := range addresses {
+	for _, a := range given(addresses...) {
 		u, err := url.Parse(a)
 		if err != nil || u.Host == "" { // a proxy may be given without a scheme
 			u, err = url.Parse("http://" + a)
 		}
-		if err != nil {
-			continue
+		if err == nil {
+			urls = append(urls, u)
 		}
-		text := u.Port()
-		if text == "" {
-			text = usual[u.Scheme]
-		}
-		if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+	}
+	return urls
+}
+
+// connections returns the ports of urls, and whether one names its host.
+func connections(urls []*url.URL) (ports []uint16, lookup bool) {
+	usual := map[string]string{"ws": "80", "wss": "443", "http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+	for _, u := range urls {
+		if port, err := strconv.ParseUint(cmp.Or(u.Port(), usual[u.Scheme]), 10, 16); err == nil {
 			ports = append(ports, uint16(port))
 		}
-		_, err = netip.ParseAddr(u.Hostname())
+		_, err := netip.ParseAddr(u.Hostname())
 		lookup = lookup || err != nil
 	}
 	return ports, lookup
@@ -122,9 +124,9 @@ func connections(address string) (ports []uint16, lookup bool) {
 
 // preload reads what is otherwise read when it is first needed: the time zone for what is
 // logged, the system's certificates for whom to trust.
-func preload(address string) {
+func preload(urls []*url.URL) {
 	_ = time.Local.String()
-	if u, err := url.Parse(address); err == nil && u.Scheme == "wss" {
+	if slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "wss" || u.Scheme == "https" }) {
 		_, _ = x509.SystemCertPool() // whoever is not trusted for that is told so
 	}
 }
