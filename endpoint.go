@@ -72,17 +72,22 @@ func (o Options) wish() (*wire.Compression, error) {
 	return c, fault.With(fault.Usage, err)
 }
 
-// onOpen says that all is open that is worked in, of which dirs are mirrored. Before, the
-// cache is made, where something may be kept in it: afterwards it may be too late.
+// onOpen says that all is open that is worked in, of which dirs are mirrored.
 func (o Options) onOpen(dirs ...string) error {
 	if o.OnOpen == nil {
 		return nil
 	}
+	o.makeCache(dirs...)
+	return fault.With(fault.Path, o.OnOpen())
+}
+
+// makeCache makes the cache while that is possible, unless it lies in one of dirs, where
+// nothing is kept.
+func (o Options) makeCache(dirs ...string) {
 	in := func(dir string) bool { return within(o.Cache, dir) }
 	if o.Cache != "" && !slices.ContainsFunc(dirs, in) {
-		_ = cache.Make(o.Cache) // otherwise nothing is kept, which is said then
+		_ = cache.Make(o.Cache) // it is said when something cannot be kept
 	}
-	return fault.With(fault.Path, o.OnOpen())
 }
 
 // comparesContent reports whether either end wants that.
@@ -276,11 +281,13 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
 	}
-	opening := from.Options
-	if opening.OnOpen == nil {
-		opening = to.Options
+	if from.OnOpen == nil {
+		from.OnOpen = to.OnOpen
 	}
-	if err := opening.onOpen(from.path, to.path); err != nil {
+	if from.OnOpen != nil {
+		to.makeCache(from.path, to.path)
+	}
+	if err := from.onOpen(from.path, to.path); err != nil {
 		return closing(to, Result{Code: CodeOf(err)}, err)
 	}
 	if max(from.compression.Mode, to.compression.Mode) == wire.Compression_AUTO {

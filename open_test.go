@@ -99,7 +99,8 @@ var runs = []struct {
 	}, Interrupted},
 	{"local, told to the sender", func(ctx context.Context, o *opening, _ context.CancelCauseFunc) (Result, error) {
 		s, r := o.sender(), o.receiver()
-		s.OnOpen = o.opened(o.from, o.to, o.saved)
+		r.Cache = o.cache + "-of-the-receiver"
+		s.OnOpen = o.opened(o.from, o.to, o.saved, r.Cache)
 		return Local(ctx, s, r)
 	}, OK},
 	{"local, told to the receiver", func(ctx context.Context, o *opening, _ context.CancelCauseFunc) (Result, error) {
