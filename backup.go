@@ -158,7 +158,7 @@ func (b *backupDir) close() error {
 
 // unmake removes the directory if nothing is in it.
 func (b *backupDir) unmake() {
-	parent, err := dirfs.OpenRoot(filepath.Dir(b.path), dirfs.Options{})
+	parent, err := dirfs.OpenRoot(filepath.Dir(b.path), dirfs.Options{Look: true})
 	if err != nil {
 		return // then an empty directory stays
 	}

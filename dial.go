@@ -57,6 +57,9 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 	if o.Retries == 0 {
 		o.Retries = 15
 	}
+	if err := e.opened(); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
 	d := &dialer{endpoint: e, url: url, o: o}
 	var err error
 	if d.token, err = o.token(); err != nil {

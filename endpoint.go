@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ type endpoint interface {
 	role() wire.Role
 	// options returns the options with defaults.
 	options() Options
+	// opened is called once when all is open.
+	opened() error
 	// hello says who this end is. It is asked for each session anew.
 	hello() (*wire.Hello, error)
 	// session carries out one session and closes the connection.
@@ -70,6 +73,24 @@ func (o Options) wish() (*wire.Compression, error) {
 	return c, fault.With(fault.Usage, err)
 }
 
+// onOpen says that all is open that is worked in, of which dirs are mirrored.
+func (o Options) onOpen(dirs ...string) error {
+	if o.OnOpen == nil {
+		return nil
+	}
+	o.makeCache(dirs...)
+	return fault.With(fault.Path, o.OnOpen())
+}
+
+// makeCache makes the cache while that is possible, unless it lies in one of dirs, where
+// nothing is kept.
+func (o Options) makeCache(dirs ...string) {
+	in := func(dir string) bool { return within(o.Cache, dir) }
+	if o.Cache != "" && !slices.ContainsFunc(dirs, in) {
+		_ = cache.Make(o.Cache) // it is said when something cannot be kept
+	}
+}
+
 // comparesContent reports whether either end wants that.
 func (l *link) comparesContent() bool { return l.mine.Checksum || l.peer.Checksum }
 
@@ -98,11 +119,11 @@ func (l *link) inPeer(dir string) bool {
 	})
 }
 
-// above reports whether f is true of the directory at path or of one that it is in. What
-// cannot be opened is passed over.
+// above reports whether f is true of the directory at path or of one that it is in, each
+// of which is opened to be looked at. What cannot be opened is passed over.
 func above(path string, f func(dirfs.Dir) bool) bool {
 	for {
-		if d, err := dirfs.OpenRoot(path, dirfs.Options{}); err == nil {
+		if d, err := dirfs.OpenRoot(path, dirfs.Options{Look: true}); err == nil {
 			found := f(d)
 			_ = d.Close() // nothing to lose
 			if found {
@@ -260,6 +281,15 @@ func Local(ctx context.Context, s *Sender, r *Receiver) (Result, error) {
 	to, err := r.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
+	}
+	if from.OnOpen == nil {
+		from.OnOpen = to.OnOpen
+	}
+	if from.OnOpen != nil {
+		to.makeCache(from.path, to.path)
+	}
+	if err := from.onOpen(from.path, to.path); err != nil {
+		return closing(to, Result{Code: CodeOf(err)}, err)
 	}
 	if max(from.compression.Mode, to.compression.Mode) == wire.Compression_AUTO {
 		from.compression.Mode = wire.Compression_NONE // nothing leaves this process

@@ -89,6 +89,12 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 		}
 		return Result{Code: fault.Of(err, fault.Lost)}, fault.With(fault.Lost, err)
 	}
+	if err := e.opened(); err != nil {
+		for _, l := range listeners {
+			_ = l.Close() // nobody was served
+		}
+		return Result{Code: CodeOf(err)}, err
+	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	o.settling = cmp.Or(o.settling, settling)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // outcomes are what becomes of a run in which calls fail: the table of ARCHITECTURE.md,
@@ -75,7 +76,7 @@ var outcomes = []struct {
 }
 
 // working are names in the working directory, which is made before a session.
-var working = map[string]bool{".sync-directory": true, "id": true, "pid": true, "stage": true, "left": true, "displaced": true, "probe": true}
+var working = map[string]bool{".sync-directory": true, "pid": true, "stage": true, "left": true, "displaced": true, "probe": true}
 
 // matches reports whether a call is the one that a row names.
 func matches(c dirfs.Call, row string) bool {
@@ -86,7 +87,7 @@ func matches(c dirfs.Call, row string) bool {
 	case !named:
 		return true
 	case name == "*":
-		return !working[c.Name]
+		return !working[c.Name] && !strings.HasPrefix(c.Name, tree.IDPrefix)
 	case strings.HasPrefix(name, ">"):
 		return c.NewName == name[1:]
 	}

@@ -205,6 +205,8 @@ func (t *taker) role() wire.Role { return wire.Role_RECEIVER }
 
 func (t *taker) options() Options { return t.Options }
 
+func (t *taker) opened() error { return t.onOpen(t.path) }
+
 func (t *taker) hello() (*wire.Hello, error) {
 	if err := t.work(); err != nil {
 		return nil, err

@@ -85,6 +85,8 @@ func (g *giver) role() wire.Role { return wire.Role_SENDER }
 
 func (g *giver) options() Options { return g.Options }
 
+func (g *giver) opened() error { return g.onOpen(g.path) }
+
 func (g *giver) hello() (*wire.Hello, error) {
 	h := newHello(wire.Role_SENDER, g.Options, g.compression)
 	h.Location = newLocation(g.root)
@@ -103,7 +105,7 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 		Transfers:   g.Transfers,
 		Checkers:    g.Checkers,
 		Compression: l.mine.Compression,
-		Above:       destinationsAbove(g.path),
+		Nested:      worksAbove(l.peer, g.path),
 		Here:        l.mine.Location,
 		RoundTrip:   l.roundTrip,
 		Log:         g.Log,
@@ -115,19 +117,12 @@ func (g *giver) session(ctx context.Context, l link, r *run) error {
 	return err
 }
 
-// destinationsAbove returns the ids of receivers that work in a directory
-// that path is in.
-func destinationsAbove(path string) (ids [][]byte) {
-	if path == filepath.Dir(path) {
-		return nil
-	}
-	above(filepath.Dir(path), func(d dirfs.Dir) bool {
-		if id := sender.ReadID(d, tree.Reserved); id != nil {
-			ids = append(ids, id)
-		}
-		return false
+// worksAbove reports whether the receiver that sent peer works in a directory that path
+// is in.
+func worksAbove(peer *wire.Hello, path string) bool {
+	return path != filepath.Dir(path) && above(filepath.Dir(path), func(d dirfs.Dir) bool {
+		return sender.WorksIn(peer, d, tree.Reserved)
 	})
-	return ids
 }
 
 // resolve returns the absolute path of an existing directory without links.

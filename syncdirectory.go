@@ -100,6 +100,13 @@ type Options struct {
 	Sparse bool
 	// Timeout ends a run in which nothing moves for so long; 0 waits.
 	Timeout time.Duration
+	// OnOpen, unless nil, is called once when the directories of this side are open, the
+	// cache among them, and made where they were missing, and when a listener listens:
+	// before a connection is made and before anything is taken in that a peer says. A
+	// program may give up there what it needs no more, for good. An error ends the
+	// run, with BadPath unless it has a code. Local calls the sender's or, where that has
+	// none, the receiver's, when both are open.
+	OnOpen func() error
 	// Log gets what happens; nil for nothing. What others may have chosen, names and
 	// words of the other side, it gets escaped and clipped, and none of its messages
 	// more often than 60 times and then once a second.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/tree/treetest"
 )
 
@@ -104,7 +105,7 @@ func TestOrderPortable(t *testing.T) {
 	for i, c := range calls {
 		if strings.HasPrefix(c, "File.WriteAt") {
 			name := strings.Fields(c)[1]
-			if s := index(calls, i, "File.Sync "+name); name != "id" && name != "pid" && (s < 0 || s > removed) {
+			if s := index(calls, i, "File.Sync "+name); !strings.HasPrefix(name, tree.IDPrefix) && name != "pid" && (s < 0 || s > removed) {
 				t.Errorf("%s is not synced", name)
 			}
 		}

@@ -271,13 +271,18 @@ func readKey(b []byte) Key {
 	return Key{number(b), number(b[8:]), int64(number(b[16:])), at(b[24:]), at(b[36:])}
 }
 
+// Make makes dir where it is missing, and fails unless it is one to keep caches in.
+func Make(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return private(dir)
+}
+
 // replace puts b where path is, whole or not at all: of two processes that do
 // so one wins. It need not survive a power cut, which the checksum tells.
 func replace(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	if err := private(filepath.Dir(path)); err != nil {
+	if err := Make(filepath.Dir(path)); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), temporary)

@@ -75,6 +75,9 @@ func (c *command) execute(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, closeLog()) }()
 	counters := new(syncdirectory.Counters)
 	o := f.options(log, counters)
+	if !f.noSandbox {
+		o.OnOpen = f.confinement(log)
+	}
 	o.OnProblem = c.t.problem
 	security, err := c.security()
 	if err != nil {

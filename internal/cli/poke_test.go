@@ -4,10 +4,14 @@ package cli_test
 
 import (
 	"bufio"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +25,8 @@ import (
 //	poke silent PORT                 connects, says nothing, stays to the end
 //	poke noise PORT                  sends bytes that mean nothing
 //	poke upgrade PORT                becomes a WebSocket, says nothing, stays
+//	poke secure FILE NAME            listens with TLS and answers 404; FILE gets the certificate,
+//	                                 NAME a URL
 //	poke CODE METHOD PORT [K: V]…    makes a request and checks the status
 func cmdPoke(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
@@ -38,6 +44,8 @@ func cmdPoke(ts *testscript.TestScript, _ bool, args []string) {
 			_, _ = conn.Write(noise(uint64(i), 4000)) // it may be closed on the way
 			conn.Close()
 		}
+	case "secure":
+		pokeSecure(ts, args[1], args[2])
 	case "upgrade":
 		pokeStay(ts, args[1], upgrade("localhost:"+args[1]))
 	default:
@@ -49,6 +57,17 @@ func upgrade(host string, lines ...string) string {
 	return "GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
 		"Sec-WebSocket-Protocol: sync-directory.v1\r\n" + strings.Join(lines, "") + "\r\n"
+}
+
+func pokeSecure(ts *testscript.TestScript, file, name string) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // some do not trust it
+	s.StartTLS()
+	w := worldOf(ts)
+	w.closers = append(w.closers, s.Close)
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	ts.Check(os.WriteFile(ts.MkAbs(file), cert, 0o644))
+	ts.Setenv(name, "wss"+strings.TrimPrefix(s.URL, "https"))
 }
 
 func pokeDial(ts *testscript.TestScript, port string) net.Conn {

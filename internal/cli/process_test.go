@@ -196,6 +196,7 @@ func cmdAlive(ts *testscript.TestScript, neg bool, args []string) {
 //	await said NAME TEXT      the program printed it
 //	await file GLOB [BYTES]   a file is there, of that size at least
 //	await none GLOB           nothing is there
+//	await confined NAME       the program has given up what it need not do
 //	await pause DURATION      it was given time to go wrong
 func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
@@ -219,6 +220,8 @@ func holds(ts *testscript.TestScript, args []string) bool {
 	case "said":
 		p := named(ts, args[1])
 		return strings.Contains(p.stdout.String()+p.stderr.String(), args[2])
+	case "confined":
+		return privileges(ts, args[1]) == "1"
 	case "file", "none":
 		found, err := filepath.Glob(ts.MkAbs(args[1]))
 		ts.Check(err)
@@ -234,6 +237,35 @@ func holds(ts *testscript.TestScript, args []string) bool {
 	}
 	ts.Fatalf("await %s?", args[0])
 	return false
+}
+
+// cmdConfined: confined NAME fails unless all threads of a running program have given up to
+// get privileges, as they do with all that they need not do.
+func cmdConfined(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: confined NAME")
+	}
+	if got := privileges(ts, args[0]); neg == (got == "1") {
+		ts.Fatalf("%s has NoNewPrivs %s", args[0], got)
+	}
+}
+
+// privileges returns what the threads of a program say of NoNewPrivs: 1 where they have
+// given it up, 0 where they have not, both where only some have.
+func privileges(ts *testscript.TestScript, name string) string {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", named(ts, name).cmd.Process.Pid))
+	ts.Check(err)
+	var said []string
+	for _, path := range tasks {
+		status, err := os.ReadFile(path)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		_, after, _ := strings.Cut(string(status), "NoNewPrivs:")
+		said = append(said, strings.Fields(after)[0])
+	}
+	slices.Sort(said)
+	return strings.Join(slices.Compact(said), " and ")
 }
 
 // cmdDigest: digest NAME NAME compares the digests that two programs printed.

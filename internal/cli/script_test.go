@@ -21,7 +21,8 @@ import (
 
 // TestMain makes this test binary the command as well: scripts run it as
 // sync-directory, and as unprivileged, which gives up root before it does the
-// same. Who is not root runs that as is.
+// same. Who is not root runs that as is. Filtered takes system calls from the program that it
+// becomes.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sync-directory": command,
@@ -34,6 +35,10 @@ func TestMain(m *testing.M) {
 				os.Args = os.Args[1:]
 			}
 			command()
+		},
+		"filtered": func() {
+			fmt.Fprintln(os.Stderr, "filtered:", filtered(os.Args[1:]))
+			os.Exit(99)
 		},
 	})
 }
@@ -85,6 +90,7 @@ func TestScripts(t *testing.T) {
 			"immutable":   cmdImmutable,
 			"certificate": cmdCertificate,
 			"pin":         cmdPin,
+			"confined":    cmdConfined,
 		},
 	})
 }
@@ -122,6 +128,9 @@ func setup(env *testscript.Env) error {
 // long asks for what takes more than a few seconds.
 var long = flag.Bool("long", false, "run the large scripts too")
 
+// zone is where systems have what is known of a time zone.
+const zone = "/usr/share/zoneinfo/Asia/Tokyo"
+
 var lastPort atomic.Int32
 
 // freePort returns a port that nobody else is given: below those that the
@@ -153,6 +162,11 @@ func condition(cond string) (bool, error) {
 		return os.Getuid() == 0, nil
 	case "mounts":
 		return os.Getuid() == 0 && runtime.GOOS == "linux" && canMount(), nil
+	case "landlock":
+		return hasLandlock(), nil
+	case "zones":
+		_, err := os.Stat(zone)
+		return err == nil, nil
 	case "immutable":
 		return canImmutable(), nil
 	case "long":

@@ -331,7 +331,8 @@ func TestNothingPrivateIsTold(t *testing.T) {
 				{"sender", p.sender, p.receiver, p.takes, f.sender},
 				{"receiver", p.receiver, p.sender, p.sends, f.receiver},
 			} {
-				said := side.mine.out.String()
+				// A directory that lies in the other side's is no secret of that.
+				said := regexp.MustCompile(`(?m)^.* msg=confined .*$`).ReplaceAllString(side.mine.out.String(), "")
 				if !regexp.MustCompile(side.want).MatchString(said) {
 					t.Errorf("the %s does not say %s:\n%s", side.who, side.want, said)
 				}

@@ -7,13 +7,23 @@ import (
 )
 
 const (
-	// dirFlags opens a directory, and no link.
+	// dirFlags open a directory, and no link.
 	dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_LARGEFILE
+	// lookFlags do so without any right to read it; openat2 takes no others with O_PATH.
+	lookFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 	// againTries bounds the repeats after EAGAIN, which openat2 returns when
 	// something was renamed or mounted anywhere at the same moment.
 	againTries = 64
 )
+
+// flags returns what a directory is opened with.
+func (r *linuxRoot) flags() uintptr {
+	if r.look {
+		return lookFlags
+	}
+	return dirFlags
+}
 
 // OpenDir implements Dir.
 func (d *linuxDir) OpenDir(name string) (Dir, error) {
@@ -33,7 +43,7 @@ func (d *linuxDir) enter(name string) (int, error) {
 		return d.enterPlain(name)
 	}
 	how := unix.OpenHow{
-		Flags:   dirFlags,
+		Flags:   uint64(d.shared.flags()),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	if !d.shared.cross {
@@ -62,7 +72,7 @@ func (d *linuxDir) enter(name string) (int, error) {
 // enterPlain opens a directory without openat2. For one component O_NOFOLLOW
 // keeps the same promise about links; a mount is noticed after the fact.
 func (d *linuxDir) enterPlain(name string) (int, error) {
-	fd, e := at(unix.SYS_OPENAT, d.fd, name, dirFlags, 0)
+	fd, e := at(unix.SYS_OPENAT, d.fd, name, d.shared.flags(), 0)
 	if e != 0 {
 		return -1, e
 	}

@@ -21,21 +21,22 @@ type linuxDir struct {
 // linuxRoot is what all handles below one root share.
 type linuxRoot struct {
 	cross   bool
+	look    bool
 	plain   atomic.Bool // openat2 is known to be missing or forbidden
 	buffers sync.Pool   // of *[listBuffer]byte
 }
 
 // openNative opens a root.
 func openNative(path string, o Options) (Dir, error) {
+	r := &linuxRoot{cross: o.CrossMounts, look: o.Look}
 	var fd int
 	err := retry(func() (err error) {
-		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err = unix.Open(path, int(r.flags())&^unix.O_NOFOLLOW, 0)
 		return err
 	})
 	if err != nil {
 		return nil, fail("open", path, err)
 	}
-	r := &linuxRoot{cross: o.CrossMounts}
 	r.buffers.New = func() any { return new([listBuffer]byte) }
 	return &linuxDir{fd: fd, shared: r}, nil
 }

@@ -52,6 +52,12 @@ type Options struct {
 	// CrossMounts allows OpenDir to enter other file systems. It is for a
 	// source; a destination never crosses.
 	CrossMounts bool
+	// Look opens it, and what OpenDir opens below, to be looked at: Stat, Self,
+	// ReadLink, OpenDir and RemoveDir do what they always do, and need no right to
+	// read a directory; whatever else fails where the system makes the difference.
+	// So directories that are not those of a run are looked at, since it may have given
+	// up to read them.
+	Look bool
 	// Portable asks for the implementation over os.Root where there is
 	// another.
 	Portable bool

@@ -233,3 +233,43 @@ func each2(a, b error) error {
 	}
 	return b
 }
+
+// What is opened to be looked at needs no right to read: as root, whom no permission stops,
+// the test shows only that none is had.
+func TestLook(t *testing.T) {
+	for _, v := range append(nativeVariants(), variant{"injected", injected(dirfs.OpenRoot), true}) {
+		t.Run(v.name, func(t *testing.T) {
+			path := t.TempDir()
+			ok(t, os.MkdirAll(path+"/in/empty", 0o700))
+			ok(t, os.WriteFile(path+"/in/file", []byte("content"), 0o600))
+			ok(t, os.Symlink("target", path+"/in/link"))
+			ok(t, os.Symlink("in", path+"/alias"))
+			for _, closed := range []string{path + "/in", path} {
+				ok(t, os.Chmod(closed, 0o311))
+				t.Cleanup(func() { os.Chmod(closed, 0o700) })
+			}
+
+			d := must(v.open(path, dirfs.Options{Look: true}))(t)
+			defer d.Close()
+			if info := must(d.Self())(t); info.Type != tree.Directory || info.Ino == 0 {
+				t.Errorf("itself is %+v", info)
+			}
+			_, err := d.OpenDir("alias")
+			wants(t, err, syscall.ENOTDIR, syscall.ELOOP)
+			in := must(d.OpenDir("in"))(t)
+			defer in.Close()
+			if info := must(in.Stat("file"))(t); info.Type != tree.File || info.Size != 7 {
+				t.Errorf("the file is %+v", info)
+			}
+			if target := must(in.ReadLink("link"))(t); target != "target" {
+				t.Errorf("the link points to %q", target)
+			}
+			ok(t, in.RemoveDir("empty"))
+			if err := in.Names(func([]byte) bool { return true }); err == nil {
+				t.Error("its names were read")
+			}
+		})
+	}
+	_, err := dirfs.OpenRoot("system_linux_test.go", dirfs.Options{Look: true})
+	wants(t, err, syscall.ENOTDIR)
+}

@@ -9,8 +9,6 @@ package sender
 
 import (
 	"context"
-	"crypto/subtle"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -39,8 +37,8 @@ type Options struct {
 	Cache    *cache.Cache
 	// Cached says that both sides may know contents of an earlier session.
 	Cached bool
-	// Above are the ids of destinations that the source lies in.
-	Above [][]byte
+	// Nested says that the source lies in the peer's destination, or its backup directory.
+	Nested bool
 	// Compression is this side's wish, and RoundTrip how long the peer's
 	// answer to the Hello took.
 	Compression *wire.Compression
@@ -104,12 +102,10 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 			<-closed
 		}
 	}()
-	for _, id := range o.Above {
-		if subtle.ConstantTimeCompare(id, peer.Destination.Id) == 1 {
-			err := fault.New(fault.Path, "the source lies in %s", fault.Told(working(peer)))
-			wire.CloseWith(conn, err)
-			return s.result, err
-		}
+	if o.Nested {
+		err := fault.New(fault.Path, "the source lies in %s", fault.Told(working(peer)))
+		wire.CloseWith(conn, err)
+		return s.result, err
 	}
 	var wg sync.WaitGroup
 	start := func(f func(context.Context) error) {
@@ -349,7 +345,7 @@ func (s *session) skip(in *tree.Dir, name []byte, at dirfs.Dir) (bool, error) {
 	if name[0] != '.' || !s.canon.IsReserved(string(name)) {
 		return false, nil
 	}
-	if id := ReadID(at, string(name)); id != nil && subtle.ConstantTimeCompare(id, s.peer.Destination.Id) == 1 {
+	if WorksIn(s.peer, at, string(name)) {
 		return false, nested(working(s.peer), in)
 	}
 	if in.Parent != nil {
@@ -383,27 +379,16 @@ func nested(what string, d *tree.Dir) error {
 	return fault.New(fault.Path, "%s lies in the source, at %s, or is the same directory", fault.Told(what), fault.Told(report.Quote("/"+d.Path())))
 }
 
-// ReadID returns the id of the receiver whose working directory is name in
-// at, or nil.
-func ReadID(at dirfs.Dir, name string) []byte {
+// WorksIn reports whether name in at is the working directory of the receiver that sent
+// peer.
+func WorksIn(peer *wire.Hello, at dirfs.Dir, name string) bool {
 	dir, err := at.OpenDir(name)
 	if err != nil {
-		return nil
+		return false
 	}
 	defer dir.Close()
-	if info, err := dir.Stat("id"); err != nil || info.Type != tree.File {
-		return nil
-	}
-	f, err := dir.Open("id")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	id := make([]byte, 16)
-	if n, err := f.ReadAt(id, 0); n != len(id) || err != nil && err != io.EOF {
-		return nil
-	}
-	return id
+	info, err := dir.Stat(tree.IDName(peer.Destination.Id))
+	return err == nil && info.Type == tree.File
 }
 
 // count counts what a tree holds.

@@ -70,9 +70,7 @@ func TestTranscripts(t *testing.T) {
 			defer cancel()
 			o := options()
 			o.Links = !s.Option("skip-links")
-			if s.Option("nested") {
-				o.Above = [][]byte{[]byte("another of them."), []byte("0123456789abcdef")}
-			}
+			o.Nested = s.Option("nested")
 			ended := make(chan string)
 			go func() {
 				_, err := sender.Run(ctx, mine, receiverHello(s.Option("empty")), h, o)

@@ -27,7 +27,6 @@ import (
 // Names in the working directory.
 const (
 	pidName       = "pid"
-	idName        = "id"
 	filesName     = "stage"
 	displacedName = "displaced"
 )
@@ -102,10 +101,7 @@ func (a *Area) open() (err error) {
 	if a.ID == ([16]byte{}) {
 		rand.Read(a.ID[:])
 	}
-	if err := a.note(idName, a.ID[:]); err != nil {
-		return err
-	}
-	if err := a.note(pidName, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
+	if err := a.identify(); err != nil {
 		return err
 	}
 	if a.Canon, err = a.probe(); err != nil {
@@ -141,17 +137,38 @@ func enter(in dirfs.Dir, name string) (d dirfs.Dir, existed bool, err error) {
 	return d, existed, err
 }
 
-// note writes a small file of the area anew.
-func (a *Area) note(name string, content []byte) error {
-	if err := a.work.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// identify says who works here.
+func (a *Area) identify() error {
+	if err := unidentify(a.work); err != nil { // who was interrupted
 		return err
 	}
-	f, err := a.work.Create(name, 0o600)
+	f, err := a.work.Create(tree.IDName(a.ID[:]), 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err == nil {
+		f, err = a.work.Create(pidName, 0o600)
+	}
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(content, 0)
+	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return errors.Join(err, f.Close())
+}
+
+// unidentify removes what says who works here.
+func unidentify(work dirfs.Dir) error {
+	var names []string
+	err := work.Names(func(name []byte) bool {
+		if n := string(name); n == pidName || strings.HasPrefix(n, tree.IDPrefix) {
+			names = append(names, n)
+		}
+		return true
+	})
+	for _, name := range names {
+		err = errors.Join(err, absent(work.Remove(name)))
+	}
+	return err
 }
 
 // PID returns the process that a receiver's working directory in root names,
@@ -234,7 +251,7 @@ func (a *Area) Remove() error {
 	a.closeHandles()
 	err := a.inWork(func(work dirfs.Dir) error {
 		return errors.Join(
-			absent(work.Remove(pidName)), absent(work.Remove(idName)),
+			unidentify(work),
 			absent(work.RemoveDir(filesName)), absent(work.RemoveDir(LeftName)), absent(work.RemoveDir(displacedName)))
 	})
 	if err != nil {
@@ -256,7 +273,7 @@ func (a *Area) Leave(t tree.Time) error {
 		_ = work.RemoveDir(filesName)
 		_ = work.RemoveDir(LeftName)
 		_ = work.RemoveDir(displacedName)
-		return errors.Join(absent(work.Remove(pidName)), absent(work.Remove(idName)))
+		return unidentify(work)
 	})
 	if rerr := a.root.RemoveDir(tree.Reserved); rerr != nil && !isNotEmpty(rerr) {
 		err = errors.Join(err, absent(rerr))

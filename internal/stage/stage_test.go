@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,8 +53,8 @@ func TestArea(t *testing.T) {
 	if a.Leftover || stage.PID(d) != os.Getpid() {
 		t.Errorf("leftover %v, pid %d", a.Leftover, stage.PID(d))
 	}
-	if id, err := os.ReadFile(filepath.Join(dir, tree.Reserved, "id")); err != nil || string(id) != string(a.ID[:]) {
-		t.Errorf("id %x, %v", id, err)
+	if ids := idsIn(t, dir); !slices.Equal(ids, []string{tree.IDName(a.ID[:])}) {
+		t.Errorf("ids %q", ids)
 	}
 	if empty, err := a.Empty(); !empty || err != nil {
 		t.Errorf("empty: %v, %v", empty, err)
@@ -75,6 +76,37 @@ func TestArea(t *testing.T) {
 	}
 	if stage.PID(d) != 0 {
 		t.Error("a pid where there is none")
+	}
+}
+
+// idsIn returns the names that say who works in dir.
+func idsIn(t *testing.T, dir string) (ids []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, tree.Reserved))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tree.IDPrefix) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids
+}
+
+// A receiver that was killed has left its name, and does not seem to work here any more
+// when another one does.
+func TestIDOfTheDead(t *testing.T) {
+	dir, d := root(t, "./ @5\n.sync-directory/id-00112233445566778899aabbccddeeff\n.sync-directory/pid =1", nil)
+	a := area(t, d)
+	if ids := idsIn(t, dir); !slices.Equal(ids, []string{tree.IDName(a.ID[:])}) {
+		t.Errorf("ids %q", ids)
+	}
+	if err := errors.Join(a.Remove(), a.Leave(tree.Time{Sec: 5})); err != nil {
+		t.Error(err)
+	}
+	if got := treetest.Read(t, dir); got != "./ 755 @5\n" {
+		t.Errorf("there is\n%s", got)
 	}
 }
 
@@ -101,7 +133,7 @@ func TestLeave(t *testing.T) {
 }
 
 func TestOpenFails(t *testing.T) {
-	for _, text := range []string{".sync-directory =file", ".sync-directory >/", ".sync-directory/id/x", ".sync-directory/stage >/"} {
+	for _, text := range []string{".sync-directory =file", ".sync-directory >/", ".sync-directory/pid/x", ".sync-directory/stage >/"} {
 		dir, d := root(t, text, nil)
 		before := treetest.Read(t, dir)
 		if a, err := stage.Open(d, stage.Options{NoSync: true}); err == nil {

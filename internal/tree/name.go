@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"encoding/hex"
 	"errors"
 	"strings"
 )
@@ -22,6 +23,14 @@ const (
 // Reserved is the name, at the root of a destination, of the directory that a
 // receiver works in.
 const Reserved = ".sync-directory"
+
+// IDPrefix is how names begin, in Reserved, that say which receiver works there.
+const IDPrefix = "id-"
+
+// IDName returns the name, in Reserved, of a file that says that the receiver with an id
+// works there. What a name says is found also by who may not read the file, such as a
+// sender that is confined to its source and looks at what that lies in.
+func IDName(id []byte) string { return IDPrefix + hex.EncodeToString(id) }
 
 // Errors of CheckName: what is wrong with a name.
 var (

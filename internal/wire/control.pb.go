@@ -565,7 +565,7 @@ func (x *Policy) GetBackup() bool {
 // Destination says what a receiver's directory is and what it can hold.
 type Destination struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`        // 16 random bytes, also in .sync-directory/id: reveals nesting
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`        // 16 random bytes, also the name of a file in .sync-directory: reveals nesting
 	Empty         bool                   `protobuf:"varint,2,opt,name=empty,proto3" json:"empty,omitempty"` // nothing there: stream without asking
 	Canon         *Canon                 `protobuf:"bytes,3,opt,name=canon,proto3" json:"canon,omitempty"`
 	Backup        *Location              `protobuf:"bytes,4,opt,name=backup,proto3" json:"backup,omitempty"` // of the directory in which it saves what it replaces or removes, if any
