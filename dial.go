@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -32,8 +33,28 @@ type DialOptions struct {
 	// without a single message getting through before the run fails; default 15,
 	// which takes two thirds of a minute where nobody answers; negative for none.
 	Retries int
+	// Header holds fields to send with the request for the connection, such as what a
+	// proxy before the listener asks for: none of those that make the handshake, as
+	// Host, Origin, Upgrade and Sec-WebSocket-Protocol do. They are never logged.
+	Header http.Header
+	// Proxy returns the HTTP proxy through which to connect, by CONNECT, or nil for
+	// none. It is asked with the URL's scheme as http for ws, https for wss, and is of
+	// the type that http.ProxyURL returns. What it returns begins with http:// or https:// and
+	// may hold a user and a password for the proxy. Default: http.ProxyFromEnvironment, which goes by
+	// HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and knows none for localhost and loopback addresses.
+	Proxy func(*http.Request) (*url.URL, error)
 
 	conn transport.Options // shorter intervals in tests
+}
+
+// transport returns what the transport is told, each time anew.
+func (o DialOptions) transport() transport.DialOptions {
+	return transport.DialOptions{Header: o.Header, Proxy: o.Proxy, Within: o.ConnectTimeout, Conn: o.conn}
+}
+
+// check reports what no waiting mends, before anything is made for the run.
+func (o DialOptions) check(url string) error {
+	return fault.With(fault.Usage, transport.CheckDial(url, o.transport()))
 }
 
 // dialer carries out a session with whom it dials.
@@ -150,7 +171,7 @@ func (d *dialer) redial(l link) resume.Redial {
 
 // again connects once, and opens the connection for the session that began with l.
 func (d *dialer) again(ctx context.Context, l link, received uint64) (wire.Conn, uint64, error) {
-	conn, err := transport.Dial(ctx, d.url, transport.DialOptions{Within: d.o.ConnectTimeout, Conn: d.o.conn})
+	conn, err := transport.Dial(ctx, d.url, d.o.transport())
 	if err != nil {
 		// Whatever it is: on the way to a place where the other side was there may be
 		// a proxy that starts, or a network that asks who one is.
@@ -193,7 +214,7 @@ func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.C
 	defer cancel()
 	pause := newPause(time.Second)
 	for {
-		conn, err := transport.Dial(within, url, transport.DialOptions{Within: o.ConnectTimeout, Conn: o.conn})
+		conn, err := transport.Dial(within, url, o.transport())
 		if err == nil {
 			return conn, nil
 		}
@@ -215,13 +236,18 @@ func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.C
 
 // refused returns the error for a refusal that waiting does not mend, or nil.
 func refused(url string, err error) error {
+	if p := (*transport.ProxyError)(nil); errors.As(err, &p) {
+		return refusedByProxy(url, p)
+	}
 	if s := (*transport.StatusError)(nil); errors.As(err, &s) {
 		said := report.Clip(s.Body, 200)
 		switch s.Code {
 		case http.StatusForbidden:
 			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", url, said)
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", url, s.Code, said)
+			return fault.New(fault.Access, "a proxy before %s asks for credentials (%d), which --header @FILE sends: %s", url, s.Code, said)
+		case http.StatusNotFound:
+			return fault.New(fault.Connect, "nothing is at the path of %s (404): it must be the one that the proxy before the listener forwards, and --base-path there the one that it forwards to: %s", url, said)
 		case http.StatusBadRequest:
 			if strings.Contains(s.Body, "subprotocol") { // our own listener's words
 				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", url, said)
@@ -240,7 +266,7 @@ func refused(url string, err error) error {
 	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
 		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
 	}
-	if errors.Is(err, transport.ErrURL) {
+	if errors.Is(err, transport.ErrProxy) {
 		return fault.With(fault.Usage, err)
 	}
 	return nil

@@ -27,6 +27,11 @@ type ListenOptions struct {
 	// AllowHosts are names by which requests may address the listener,
 	// beside localhost, loopback addresses and the address it listens on.
 	AllowHosts []string
+	// BasePath is the one path at which there are connections, such as "/sync" where a
+	// proxy forwards the paths of several services: letters, digits and -._~ between slashes.
+	// A slash at its end makes no difference. Default "/". Load balancers ask
+	// GET /healthz in any case.
+	BasePath string
 	// KeepRunning serves one session after the other until the context
 	// ends.
 	KeepRunning bool
@@ -38,6 +43,11 @@ type ListenOptions struct {
 	// Tests shorten these.
 	conn     transport.Options
 	settling time.Duration
+}
+
+// check reports what is wrong with the options, before anything is made for the run.
+func (o ListenOptions) check() error {
+	return fault.With(fault.Usage, transport.CheckBasePath(o.BasePath))
 }
 
 // resumeWithin is how long a listener whose peer is lost waits for it to come back,
@@ -84,7 +94,7 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	if o.OnListening != nil {
 		o.OnListening(listeners[0].Addr())
 	}
-	err = transport.Serve(serving, listeners, transport.ServeOptions{Hosts: o.AllowHosts, Log: log, Conn: o.conn}, h.connection)
+	err = transport.Serve(serving, listeners, transport.ServeOptions{Hosts: o.AllowHosts, BasePath: o.BasePath, Log: log, Conn: o.conn}, h.connection)
 	switch {
 	case h.over:
 		return h.last.result, h.last.err

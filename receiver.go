@@ -46,6 +46,9 @@ type Receiver struct {
 
 // Dial connects to a sender that listens at a ws or wss URL, and mirrors.
 func (r *Receiver) Dial(ctx context.Context, url string, o DialOptions) (Result, error) {
+	if err := o.check(url); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
 	to, err := r.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err
@@ -56,6 +59,9 @@ func (r *Receiver) Dial(ctx context.Context, url string, o DialOptions) (Result,
 
 // Listen waits for a sender and mirrors.
 func (r *Receiver) Listen(ctx context.Context, o ListenOptions) (Result, error) {
+	if err := o.check(); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
 	to, err := r.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err

@@ -66,6 +66,9 @@ func (c *command) execute(ctx context.Context) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := f.readHeaders(); err != nil {
+		return err
+	}
 	c.keepsRunning.Store(f.keepRunning)
 	log, closeLog, err := f.logger(c.t.stderr)
 	if err != nil {
@@ -114,7 +117,7 @@ func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdire
 }
 
 func (f *flags) dial() syncdirectory.DialOptions {
-	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries}
+	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries, Header: f.headers}
 	if o.Retries == 0 {
 		o.Retries = -1 // where 0 is the default
 	}
@@ -128,6 +131,7 @@ func (c *command) listen() syncdirectory.ListenOptions {
 		Addresses:   f.listen,
 		AllowHosts:  f.allowHost,
 		KeepRunning: f.keepRunning,
+		BasePath:    f.basePath,
 		OnListening: c.t.listening(f),
 	}
 	if f.keepRunning {

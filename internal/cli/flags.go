@@ -78,6 +78,9 @@ type flags struct {
 	allowHost   []string
 	insecure    bool
 	keepRunning bool
+	basePath    string
+	header      []string
+	headers     map[string][]string // what header says
 
 	links, checksum       bool
 	whole, noCache        bool
@@ -134,7 +137,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.StringVar(&f.from, "from", "", "give the contents of `DIR`")
 	p.StringVar(&f.outputDir, "output-dir", "", "make `DIR` equal to the source; made when missing")
 	p.IntVar(&f.port, "port", 0, "listen on port `N`; 0 takes a free one")
-	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host")
+	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host/path, through HTTPS_PROXY or HTTP_PROXY")
 
 	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
@@ -155,6 +158,9 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolVar(&f.insecure, "insecure", false, "let anybody who reaches --listen connect, without any proof")
 	p.StringArrayVar(&f.allowHost, "allow-host", nil, "let requests name the listener `NAME`; may be repeated")
 	p.BoolVar(&f.keepRunning, "keep-running", false, "serve one session after the other")
+
+	p.StringVar(&f.basePath, "base-path", "", "let connections in at `/PATH` only, as a proxy forwards it")
+	p.StringArrayVar(&f.header, "header", nil, "send `'Name: value'` with --to, or the lines of a file, @FILE; may be repeated")
 
 	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
@@ -217,8 +223,10 @@ func (f *flags) checkValues() error {
 		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")
 	case f.insecure && len(f.listen) == 0:
 		return usage("--insecure goes with --listen: without that, only this machine can connect")
-	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure) && !f.portSet:
-		return usage("--listen, --allow-host, --insecure and --keep-running need --port")
+	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure || f.basePath != "") && !f.portSet:
+		return usage("--listen, --allow-host, --insecure, --keep-running and --base-path need --port")
+	case len(f.header) > 0 && f.to == "":
+		return usage("--header goes with --to, whose request it is")
 	}
 	for _, addr := range f.listen {
 		if err := f.checkListen(addr); err != nil {
@@ -276,8 +284,8 @@ func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) sync
 	return o
 }
 
-// fmtAddr returns addr for people, with localhost for loopback.
-func fmtAddr(addr net.Addr) string {
+// fmtAddr returns addr for people, with localhost for loopback, and the base path.
+func (f *flags) fmtAddr(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return addr.String()
@@ -285,5 +293,5 @@ func fmtAddr(addr net.Addr) string {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		host = "localhost"
 	}
-	return fmt.Sprintf("ws://%s", net.JoinHostPort(host, port))
+	return fmt.Sprintf("ws://%s%s", net.JoinHostPort(host, port), f.basePath)
 }

@@ -86,14 +86,14 @@ func (t *tui) listening(f *flags) func(net.Addr) {
 			return
 		}
 		if len(f.listen) == 0 {
-			t.say("listening on %s, this machine only; for others forward a port with ssh, or see --listen in --help", fmtAddr(addr))
+			t.say("listening on %s, this machine only; for others forward a port with ssh, or see --listen in --help", f.fmtAddr(addr))
 			return
 		}
 		who := "this machine only"
 		if f.insecure && f.beyondLoopback() {
 			who = "ANYBODY who reaches it can connect, WITHOUT ANY PROOF (--insecure)"
 		}
-		t.say("listening on %s (%s); %s", fmtAddr(addr), strings.Join(f.listen, ", "), who)
+		t.say("listening on %s (%s); %s", f.fmtAddr(addr), strings.Join(f.listen, ", "), who)
 	}
 }
 

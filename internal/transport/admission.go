@@ -54,9 +54,6 @@ type admission struct {
 
 func newAdmission(opts *ServeOptions) *admission {
 	a := &admission{path: opts.BasePath, anyHost: opts.AnyHost, hosts: map[string]bool{}}
-	if a.path == "" {
-		a.path = "/"
-	}
 	for _, h := range opts.Hosts {
 		a.hosts[hostName(h)] = true
 	}
@@ -77,7 +74,7 @@ func (a *admission) atDoor(r *http.Request) *refusal {
 // forUpgrade refuses a request for a connection, nil if it may have one.
 func (a *admission) forUpgrade(r *http.Request) *refusal {
 	switch {
-	case r.URL.Path != a.path:
+	case !samePath(r.URL.Path, a.path):
 		return refusePath
 	case r.Method != http.MethodGet:
 		return refuseMethod

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -107,8 +106,12 @@ func hardClose(conn net.Conn) {
 		v.leave()
 		conn = v.Conn
 	}
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
+	for { // TLS inside a proxy's TLS, perhaps
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = above.NetConn()
 	}
 	_ = conn.Close() // nothing can be done about it
 }

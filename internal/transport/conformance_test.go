@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ func TestConformance(t *testing.T) {
 type server struct {
 	addr  string // of the first listener
 	conns chan wire.Conn
+	from  atomic.Value // string: where the last one in conns comes from
 	stop  func() error // ends Serve and returns its error
 }
 
@@ -50,7 +52,8 @@ func serve(t testing.TB, opts transport.ServeOptions, ls ...net.Listener) *serve
 	s := &server{addr: ls[0].Addr().String(), conns: make(chan wire.Conn)}
 	done := make(chan error, 1)
 	go func() {
-		done <- transport.Serve(ctx, ls, opts, func(c wire.Conn, _ string) {
+		done <- transport.Serve(ctx, ls, opts, func(c wire.Conn, remote string) {
+			s.from.Store(remote)
 			select {
 			case s.conns <- c:
 				<-ctx.Done()

@@ -21,7 +21,8 @@ type ServeOptions struct {
 	Hosts []string
 	// AnyHost accepts every host: for a listener that asks for a token.
 	AnyHost bool
-	// BasePath is the one path that upgrades; default "/".
+	// BasePath is the one path that upgrades, one that CheckBasePath accepts;
+	// default "/".
 	BasePath string
 	// Most is how many connections there are at once; default 256.
 	Most int
@@ -131,7 +132,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.running.Done()
 
 	refused := s.admission.atDoor(r)
-	if refused == nil && r.URL.Path == "/healthz" {
+	if refused == nil && r.URL.Path == health {
 		answerHealth(w, r)
 		return
 	}
@@ -146,6 +147,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.upgrade(w, r)
 }
+
+// health is the one path at which there is an answer for whoever asks.
+const health = "/healthz"
 
 func answerHealth(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
