@@ -240,22 +240,22 @@ func refused(url string, err error) error {
 		return refusedByProxy(url, p)
 	}
 	if s := (*transport.StatusError)(nil); errors.As(err, &s) {
-		said := report.Clip(s.Body, 200)
+		said := words(s.Body)
 		switch s.Code {
 		case http.StatusForbidden:
-			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", url, said)
+			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL%s", url, said)
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-			return fault.New(fault.Access, "a proxy before %s asks for credentials (%d), which --header @FILE sends: %s", url, s.Code, said)
+			return fault.New(fault.Access, "a proxy before %s asks for credentials (%d), which --header @FILE sends%s", url, s.Code, said)
 		case http.StatusNotFound:
-			return fault.New(fault.Connect, "nothing is at the path of %s (404): it must be the one that the proxy before the listener forwards, and --base-path there the one that it forwards to: %s", url, said)
+			return fault.New(fault.Connect, "nothing is at the path of %s (404): it must be the one that the proxy before the listener forwards, and --base-path there the one that it forwards to%s", url, said)
 		case http.StatusBadRequest:
 			if strings.Contains(s.Body, "subprotocol") { // our own listener's words
-				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", url, said)
+				return fault.New(fault.Version, "%s speaks another version of the protocol (400)%s", url, said)
 			}
 		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return nil // a proxy before a listener that is not up yet
 		}
-		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade: %s", url, s.Code, said)
+		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade%s", url, s.Code, said)
 	}
 	if d := (*net.DNSError)(nil); errors.As(err, &d) && d.IsNotFound {
 		return fault.New(fault.Connect, "no connection to %s: %w", url, err)
@@ -270,4 +270,14 @@ func refused(url string, err error) error {
 		return fault.With(fault.Usage, err)
 	}
 	return nil
+}
+
+// words returns what a server said, to be put at the end of an error: nothing where it
+// is a page for a browser, as a proxy has them.
+func words(body string) string {
+	body = strings.TrimSpace(body)
+	if body == "" || body[0] == '<' {
+		return ""
+	}
+	return ": " + report.Clip(body, 200)
 }
