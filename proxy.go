@@ -16,14 +16,16 @@ import (
 // waiting does not mend it, or nil. The proxy may be one that starts, and what it says
 // with 500 and more is mostly that nobody is there yet.
 func refusedByProxy(url string, p *transport.ProxyError) error {
+	// Tinyproxy says 401 where it means that what it got is wrong.
+	asks := p.Code == http.StatusProxyAuthRequired || p.Code == http.StatusUnauthorized
 	switch {
-	case p.Code == http.StatusProxyAuthRequired && !p.Takes():
-		return fault.New(fault.Access, "no connection to %s: the proxy %s asks for credentials (407) by %s, and only Basic is known here", url, p.Proxy, report.Clip(strings.Join(p.Schemes, ", "), 100))
-	case p.Code == http.StatusProxyAuthRequired && p.Sent:
-		return fault.New(fault.Access, "no connection to %s: the proxy %s refused the user and password that HTTPS_PROXY or HTTP_PROXY holds (407); what is not a letter or digit in them is written as %%XX", url, p.Proxy)
-	case p.Code == http.StatusProxyAuthRequired:
-		return fault.New(fault.Access, "no connection to %s: the proxy %s asks for credentials (407): put them into HTTPS_PROXY or HTTP_PROXY, as in http://user:password@%s", url, p.Proxy, hostOf(p.Proxy))
-	case p.Code == http.StatusUnauthorized, p.Code == http.StatusForbidden:
+	case asks && !p.Takes():
+		return fault.New(fault.Access, "no connection to %s: the proxy %s asks for credentials (%d) by %s, and only Basic is known here", url, p.Proxy, p.Code, report.Clip(strings.Join(p.Schemes, ", "), 100))
+	case asks && p.Sent:
+		return fault.New(fault.Access, "no connection to %s: the proxy %s refused the user and password in HTTPS_PROXY or HTTP_PROXY (%d), in which signs such as @ are written as %%40", url, p.Proxy, p.Code)
+	case asks:
+		return fault.New(fault.Access, "no connection to %s: the proxy %s asks for credentials (%d): put them into HTTPS_PROXY or HTTP_PROXY, as in http://user:password@%s", url, p.Proxy, p.Code, hostOf(p.Proxy))
+	case p.Code == http.StatusForbidden:
 		return fault.New(fault.Access, "no connection to %s: the proxy %s does not let anybody connect to %s (%d): many allow port 443 only; NO_PROXY names what is reached without a proxy", url, p.Proxy, p.Target, p.Code)
 	case p.Code >= 500:
 		return nil

@@ -95,6 +95,8 @@ type frontKind struct {
 	start func(f *front, program, config string) *daemon
 	// reload makes it take its configuration anew.
 	reload func(f *front, program, config string)
+	// reloaded is what it has written when it has done so.
+	reloaded string
 }
 
 var frontKinds = []frontKind{
@@ -104,19 +106,20 @@ var frontKinds = []frontKind{
 		},
 		func(f *front, program, config string) {
 			f.run(program, "-p", f.dir, "-c", config, "-e", filepath.Join(f.dir, "error.log"), "-s", "reload")
-		}},
+		}, "gracefully shutting down"},
 	{"haproxy", haproxyConfig,
 		func(f *front, program, config string) *daemon {
 			return startDaemon(f.t, f.dir, f.port, program, "-W", "-f", config)
 		},
-		func(f *front, _, _ string) { must(f.t, f.daemon.cmd.Process.Signal(syscall.SIGUSR2)) }},
+		func(f *front, _, _ string) { must(f.t, f.daemon.cmd.Process.Signal(syscall.SIGUSR2)) },
+		"Reloading HAProxy"},
 	{"caddy", caddyConfig,
 		func(f *front, program, config string) *daemon {
 			return startDaemon(f.t, f.dir, f.port, program, "run", "--config", config, "--adapter", "caddyfile")
 		},
 		func(f *front, program, config string) {
 			f.run(program, "reload", "--force", "--config", config, "--adapter", "caddyfile", "--address", "unix/"+filepath.Join(f.dir, "admin"))
-		}},
+		}, "load complete"},
 }
 
 func kindOf(program string) frontKind {
@@ -132,7 +135,7 @@ func nginxConfig(f *front) string {
 	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		paths += fmt.Sprintf("\t%s_temp_path %s/%[1]s;\n", of, f.dir)
 	}
-	return fmt.Sprintf("daemon off;\nworker_processes 1;\n%spid %s/pid;\nevents {}\nhttp {\n\taccess_log %[2]s/access.log;\n%s%s}\n", patience, f.dir, paths,
+	return fmt.Sprintf("daemon off;\nworker_processes 1;\n%spid %s/pid;\nerror_log %[2]s/error.log notice;\nevents {}\nhttp {\n\taccess_log %[2]s/access.log;\n%s%s}\n", patience, f.dir, paths,
 		f.snippet("nginx",
 			"listen 443 ", fmt.Sprintf("listen 127.0.0.1:%d ", f.port),
 			"/etc/ssl/sync.example.com.crt", f.at("crt"),
@@ -199,7 +202,22 @@ func (f *front) start() {
 
 func (f *front) reload() {
 	f.t.Helper()
+	before := strings.Count(f.log(), f.kind.reloaded)
 	f.kind.reload(f, needs(f.t, f.kind.program), f.at("config"))
+	for deadline := time.Now().Add(patience); strings.Count(f.log(), f.kind.reloaded) == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			f.t.Fatalf("%s is not reloaded\n%s", f.kind.program, f.log())
+		}
+	}
+}
+
+// log returns all that the server has written.
+func (f *front) log() string {
+	text, err := os.ReadFile(f.at("error.log")) // nginx has one
+	if err != nil && !os.IsNotExist(err) {
+		f.t.Fatal(err)
+	}
+	return f.daemon.out.String() + string(text)
 }
 
 // run runs a program to its end.
@@ -235,6 +253,15 @@ func (f *front) certify() {
 	must(f.t, os.WriteFile(f.at("crt"), crt, 0o644))
 	must(f.t, os.WriteFile(f.at("key"), private, 0o600))
 	must(f.t, os.WriteFile(f.at("pem"), append(crt, private...), 0o600))
+}
+
+// roots trust the certificate.
+func (f *front) roots() *x509.CertPool {
+	crt, err := os.ReadFile(f.at("crt"))
+	must(f.t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(crt)
+	return roots
 }
 
 // trust is the variable that makes a process trust the certificate.

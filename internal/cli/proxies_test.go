@@ -4,27 +4,25 @@ package cli_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/linksim"
+	"github.com/sync-directory/sync-directory/internal/transport"
+	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
-// The tests here run the command behind and through the servers that people have, of
-// which scripts/setup installs one each, configured by what docs/proxies.md shows.
-
-// another is this machine by a name that is not that of a loopback address to
-// net/http, which goes to those without a proxy. A proxy asks the system, to which
-// it is.
-const another = "127.1"
+// The tests here run the command behind the servers that people have, which
+// scripts/setup installs, configured by what docs/proxies.md shows.
 
 // proxied is a source, a destination, and a link on the way to a listener.
 type proxied struct {
@@ -37,7 +35,7 @@ type proxied struct {
 	size             int
 }
 
-// newProxied makes a source that takes a second to go over the link.
+// newProxied makes a source that takes three seconds to go over the link.
 func newProxied(t *testing.T) *proxied {
 	t.Helper()
 	dir, err := os.MkdirTemp(memory(), "proxies")
@@ -55,7 +53,7 @@ func newProxied(t *testing.T) *proxied {
 	must(t, os.WriteFile(filepath.Join(x.in, "large"), noise(uint64(len(t.Name())), int64(x.size)), 0o644))
 	x.port, err = freePort()
 	must(t, err)
-	x.link, err = linksim.Start(fmt.Sprintf("127.0.0.1:%d", x.port), linksim.Link{Rate: float64(x.size)})
+	x.link, err = linksim.Start(fmt.Sprintf("127.0.0.1:%d", x.port), linksim.Link{Rate: float64(x.size) / 3})
 	must(t, err)
 	t.Cleanup(x.link.Close)
 	return x
@@ -99,14 +97,27 @@ func (x *proxied) send(url string, env []string, args ...string) {
 func (x *proxied) passed(part float64) {
 	x.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if up, down, _ := x.link.Counts(); float64(up+down) >= part*float64(x.size) {
+		if x.through() >= part {
 			return
 		}
 	}
-	x.t.Fatalf("nothing passes\n%s%s", x.said(), x.front.daemon.out.String())
+	x.t.Fatalf("nothing passes\n%s", x.said())
 }
 
-func (x *proxied) said() string { return x.dialer.out.String() + "\n" + x.listener.out.String() }
+// through returns how much of the content is through.
+func (x *proxied) through() float64 {
+	up, down, _ := x.link.Counts()
+	return float64(up+down) / float64(x.size)
+}
+
+// said returns all that was said.
+func (x *proxied) said() string {
+	text := x.dialer.out.String() + "\n" + x.listener.out.String()
+	if x.front != nil {
+		text += "\n" + x.front.log()
+	}
+	return text
+}
 
 // succeeds waits for the end of both, which is a good one.
 func (x *proxied) succeeds() {
@@ -164,9 +175,12 @@ func TestBehindProxies(t *testing.T) {
 			x.send(x.front.url(), []string{x.front.trust()})
 			x.passed(0.3)
 			c.disturb(x)
+			if x.through() >= 1 {
+				t.Error("all was through before")
+			}
 			x.succeeds()
 			if broke := strings.Contains(x.dialer.out.String(), "connected again"); broke != c.breaks {
-				t.Errorf("the connection broke: %v, want %v\n%s\n%s", broke, c.breaks, x.said(), x.front.daemon.out.String())
+				t.Errorf("the connection broke: %v, want %v\n%s", broke, c.breaks, x.said())
 			}
 		})
 	}
@@ -189,11 +203,7 @@ func TestSenderBehindAProxy(t *testing.T) {
 // ask sends a request for an upgrade to a front and returns the status.
 func (f *front) ask(path, host string, lines ...string) int {
 	f.t.Helper()
-	pem, err := os.ReadFile(f.at("crt"))
-	must(f.t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", f.port), &tls.Config{RootCAs: roots, ServerName: f.name})
+	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", f.port), &tls.Config{RootCAs: f.roots(), ServerName: f.name})
 	must(f.t, err)
 	defer conn.Close()
 	must(f.t, conn.SetDeadline(time.Now().Add(patience)))
@@ -238,13 +248,13 @@ func TestStrangersBehindProxies(t *testing.T) {
 					t.Errorf("%s %s: status %d, want %d", c.path, c.line, got, c.want)
 				}
 			}
-			up, down, _ := x.link.Counts()
+			before := x.through()
 			for _, path := range []string{"/", "/healthz", "/other"} {
 				if got := x.front.ask(path, host); got == 101 {
 					t.Errorf("%s: there is a connection", path)
 				}
 			}
-			if u, d, _ := x.link.Counts(); u+d != up+down && kind.program != "haproxy" { // which checks
+			if x.through() != before && kind.program != "haproxy" { // which checks
 				t.Error("other paths are forwarded")
 			}
 		})
@@ -280,4 +290,65 @@ func TestProxyThatAsks(t *testing.T) {
 	if strings.Contains(x.said(), "YWxpY2U6") {
 		t.Errorf("a secret is shown\n%s", x.said())
 	}
+}
+
+// TestIdleBehindProxies leaves a connection idle for longer than any of the servers keeps
+// one by default.
+func TestIdleBehindProxies(t *testing.T) {
+	t.Parallel()
+	if !*long {
+		t.Skip("takes more than a minute: -long")
+	}
+	for _, kind := range frontKinds {
+		t.Run(kind.program, func(t *testing.T) {
+			t.Parallel()
+			needs(t, kind.program)
+			x := newProxied(t)
+			x.behind(kind.program, nil)
+			theirs := make(chan wire.Conn)
+			ctx, stop := context.WithCancel(t.Context())
+			listeners, err := transport.Listen(ctx, nil, x.port, discard)
+			must(t, err)
+			ended := make(chan error, 1)
+			go func() {
+				ended <- transport.Serve(ctx, listeners, transport.ServeOptions{BasePath: "/sync"}, func(c wire.Conn, _ string) {
+					theirs <- c
+					<-ctx.Done()
+				})
+			}()
+			defer func() { stop(); must(t, <-ended) }()
+			a, err := transport.Dial(t.Context(), x.front.url(), transport.DialOptions{TLS: &tls.Config{RootCAs: x.front.roots()}})
+			must(t, err)
+			defer wire.Abort(a)
+			b := <-theirs
+			exchange(t, a, b, time.Now())
+			exchange(t, a, b, time.Now().Add(75*time.Second))
+		})
+	}
+}
+
+// exchange sends a message in both directions at a time until which both sides only
+// read, as sides of a session do.
+func exchange(t *testing.T, a, b wire.Conn, at time.Time) {
+	t.Helper()
+	var both sync.WaitGroup
+	for _, c := range []wire.Conn{a, b} {
+		both.Go(func() {
+			m, err := c.Read()
+			if err != nil {
+				t.Errorf("read: %v", err)
+				return
+			}
+			m.Free()
+		})
+	}
+	time.Sleep(time.Until(at))
+	for _, c := range []wire.Conn{a, b} {
+		m := wire.NewBuffer(1)
+		m.Append(1)
+		if err := c.Write(m); err != nil {
+			t.Errorf("write: %v", err)
+		}
+	}
+	both.Wait()
 }

@@ -27,7 +27,7 @@ type ProxyError struct {
 	Target string
 	// Code is the status of its answer, 0 where there was none.
 	Code int
-	// Schemes are the ways to authenticate that a 407 names: escape them before
+	// Schemes are the ways to authenticate that it names: escape them before
 	// showing them.
 	Schemes []string
 	// Sent says that it got credentials.
@@ -56,7 +56,8 @@ func (e *ProxyError) Takes() bool {
 // variable, and so a password.
 func fromEnvironment(r *http.Request) (*url.URL, error) {
 	proxy, err := http.ProxyFromEnvironment(r)
-	if err != nil {
+	// What cannot be parsed is tried with http:// before it, and then has a host like "http:".
+	if err != nil || proxy != nil && strings.HasSuffix(proxy.Host, ":") {
 		name := strings.ToUpper(r.URL.Scheme) + "_PROXY"
 		return nil, fmt.Errorf("%w: %s holds no URL, or this is a CGI program (REQUEST_METHOD is set)", ErrProxy, name)
 	}
