@@ -266,6 +266,9 @@ func refused(url string, err error) error {
 	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
 		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
 	}
+	if strings.Contains(err.Error(), "protocol version") { // crypto/tls has no type for it
+		return fault.New(fault.Access, "%s does not speak TLS 1.3, which it must (nginx: ssl_protocols TLSv1.3)", url)
+	}
 	if errors.Is(err, transport.ErrProxy) {
 		return fault.With(fault.Usage, err)
 	}

@@ -96,12 +96,17 @@ func (x *proxied) send(url string, env []string, args ...string) {
 // passed waits until a part of the content is through.
 func (x *proxied) passed(part float64) {
 	x.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if x.through() >= part {
-			return
+	x.await("nothing passes", func() bool { return x.through() >= part })
+}
+
+// await waits for something to become true.
+func (x *proxied) await(otherwise string, holds func() bool) {
+	x.t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			x.t.Fatalf("%s\n%s", otherwise, x.said())
 		}
 	}
-	x.t.Fatalf("nothing passes\n%s", x.said())
 }
 
 // through returns how much of the content is through.
@@ -112,9 +117,14 @@ func (x *proxied) through() float64 {
 
 // said returns all that was said.
 func (x *proxied) said() string {
-	text := x.dialer.out.String() + "\n" + x.listener.out.String()
+	text := ""
+	for _, r := range []*run{x.dialer, x.listener} {
+		if r != nil {
+			text += r.out.String() + "\n"
+		}
+	}
 	if x.front != nil {
-		text += "\n" + x.front.log()
+		text += x.front.log()
 	}
 	return text
 }
@@ -290,6 +300,30 @@ func TestProxyThatAsks(t *testing.T) {
 	if strings.Contains(x.said(), "YWxpY2U6") {
 		t.Errorf("a secret is shown\n%s", x.said())
 	}
+}
+
+// TestHealthCheck lets a load balancer find that the receiver is not up, and that it is:
+// the sender waits meanwhile.
+func TestHealthCheck(t *testing.T) {
+	t.Parallel()
+	needs(t, "haproxy")
+	x := newProxied(t)
+	x.behind("haproxy", func(f *front) { f.more = []string{" check\n", " check inter 100ms\n"} })
+	x.await("it is not found down", func() bool { return strings.Contains(x.front.log(), "Server sync/receiver is DOWN") })
+	x.send(x.front.url(), []string{x.front.trust()})
+	x.await("the sender is not told", func() bool { return strings.Contains(x.dialer.out.String(), "503") })
+	x.receive()
+	x.succeeds()
+}
+
+// TestProxyWithOldTLS tells what to change at a proxy that does not speak TLS 1.3.
+func TestProxyWithOldTLS(t *testing.T) {
+	t.Parallel()
+	needs(t, "nginx")
+	x := newProxied(t)
+	x.behind("nginx", func(f *front) { f.more = []string{"TLSv1.3", "TLSv1.2"} })
+	x.send(x.front.url(), []string{x.front.trust()})
+	x.fails(5, "does not speak TLS 1.3")
 }
 
 // TestIdleBehindProxies leaves a connection idle for longer than any of the servers keeps
