@@ -38,10 +38,11 @@ type DialOptions struct {
 	// Host, Origin, Upgrade and Sec-WebSocket-Protocol do. They are never logged.
 	Header http.Header
 	// Proxy returns the HTTP proxy through which to connect, by CONNECT, or nil for
-	// none. It is asked with the URL's scheme as http for ws, https for wss, and is of
-	// the type that http.ProxyURL returns. What it returns begins with http:// or https:// and
-	// may hold a user and a password for the proxy. Default: http.ProxyFromEnvironment, which goes by
-	// HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and knows none for localhost and loopback addresses.
+	// none: a URL that begins with http:// or https:// and may hold a user and a
+	// password for the proxy. It is asked with the scheme http for ws and https for wss,
+	// and http.ProxyURL returns such a function. Default: http.ProxyFromEnvironment,
+	// which goes by HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and knows none for localhost
+	// and loopback addresses.
 	Proxy func(*http.Request) (*url.URL, error)
 
 	conn transport.Options // shorter intervals in tests
@@ -266,7 +267,8 @@ func refused(url string, err error) error {
 	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
 		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
 	}
-	if strings.Contains(err.Error(), "protocol version") { // crypto/tls has no type for it
+	// crypto/tls has no type for what either side may say of it.
+	if s := err.Error(); strings.Contains(s, "tls: protocol version") || strings.Contains(s, "tls: server selected unsupported protocol version") {
 		return fault.New(fault.Access, "%s does not speak TLS 1.3, which it must (nginx: ssl_protocols TLSv1.3)", url)
 	}
 	if errors.Is(err, transport.ErrProxy) {

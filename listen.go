@@ -28,9 +28,9 @@ type ListenOptions struct {
 	// beside localhost, loopback addresses and the address it listens on.
 	AllowHosts []string
 	// BasePath is the one path at which there are connections, such as "/sync" where a
-	// proxy forwards the paths of several services: letters, digits and -._~ between slashes.
-	// A slash at its end makes no difference. Default "/". Load balancers ask
-	// GET /healthz in any case.
+	// proxy has a path for each of its services: letters, digits and -._~ between
+	// slashes. A slash at its end makes no difference. Default "/". GET /healthz is
+	// answered beside it.
 	BasePath string
 	// KeepRunning serves one session after the other until the context
 	// ends.

@@ -137,7 +137,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.StringVar(&f.from, "from", "", "give the contents of `DIR`")
 	p.StringVar(&f.outputDir, "output-dir", "", "make `DIR` equal to the source; made when missing")
 	p.IntVar(&f.port, "port", 0, "listen on port `N`; 0 takes a free one")
-	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host/path, through HTTPS_PROXY or HTTP_PROXY")
+	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host/path; HTTPS_PROXY and HTTP_PROXY name a proxy on the way")
 
 	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")

@@ -38,7 +38,7 @@ type DialOptions struct {
 	// 1.3 and HTTP/1.1 are asked for in any case.
 	TLS *tls.Config
 	// Header holds fields to send with the request, none of those that make the
-	// handshake. No proxy sees them where the URL begins with wss.
+	// handshake. They are not for Proxy, which sees them where the URL begins with ws.
 	Header http.Header
 	// Within bounds the whole of Dial; default 30 s.
 	Within time.Duration
