@@ -14,6 +14,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/sync-directory/sync-directory/internal/access"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/resume"
@@ -45,12 +46,14 @@ type DialOptions struct {
 	// and loopback addresses.
 	Proxy func(*http.Request) (*url.URL, error)
 
+	Security
+
 	conn transport.Options // shorter intervals in tests
 }
 
 // transport returns what the transport is told, each time anew.
 func (o DialOptions) transport() transport.DialOptions {
-	return transport.DialOptions{Header: o.Header, Proxy: o.Proxy, Within: o.ConnectTimeout, Conn: o.conn}
+	return transport.DialOptions{Header: o.Header, Proxy: o.Proxy, Within: o.ConnectTimeout, TLS: o.TLS, Conn: o.conn}
 }
 
 // check reports what no waiting mends, before anything is made for the run.
@@ -61,8 +64,10 @@ func (o DialOptions) check(url string) error {
 // dialer carries out a session with whom it dials.
 type dialer struct {
 	endpoint
-	url string
-	o   DialOptions
+	url   string
+	o     DialOptions
+	token *access.Token // nil for none
+	inner *tls.Config   // of TLS inside the WebSocket, or nil
 }
 
 // dial connects, again and again while the other side is not up or busy, and
@@ -75,13 +80,20 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 		o.Retries = 15
 	}
 	d := &dialer{endpoint: e, url: url, o: o}
+	var err error
+	if d.token, err = o.token(); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	if o.inner(url) {
+		d.inner = d.token.Dial()
+	}
 	for begun := 1; ; begun++ {
 		l, err := d.begin(ctx, begun > 1)
 		if err != nil {
 			if begun > 1 && CodeOf(err) != Interrupted {
 				err = &fault.Error{Code: fault.Lost, Err: fmt.Errorf("%w, and no other one can begin: %w", wire.ErrGone, err)}
 			}
-			return Result{Code: CodeOf(err)}, err
+			return Result{Code: CodeOf(err)}, o.hint(err)
 		}
 		l.conn = resume.New(l.conn, resuming(e, l, d.redial(l)))
 		result, err := carry(ctx, e, l)
@@ -102,7 +114,7 @@ func (d *dialer) begin(ctx context.Context, again bool) (link, error) {
 	start := time.Now()
 	pause := newPause(time.Second)
 	for {
-		conn, err := connect(ctx, d, d.url, d.o)
+		conn, err := d.connect(ctx)
 		if err != nil {
 			return link{}, err
 		}
@@ -172,7 +184,7 @@ func (d *dialer) redial(l link) resume.Redial {
 
 // again connects once, and opens the connection for the session that began with l.
 func (d *dialer) again(ctx context.Context, l link, received uint64) (wire.Conn, uint64, error) {
-	conn, err := transport.Dial(ctx, d.url, d.o.transport())
+	conn, err := d.open(ctx)
 	if err != nil {
 		// Whatever it is: on the way to a place where the other side was there may be
 		// a proxy that starts, or a network that asks who one is.
@@ -209,34 +221,50 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// connect returns a connection to url, waiting a while for it to be up.
-func connect(ctx context.Context, e endpoint, url string, o DialOptions) (wire.Conn, error) {
-	within, cancel := context.WithTimeout(ctx, o.ConnectTimeout)
+// open makes one attempt at a connection over which both sides have proved the token,
+// if there is one.
+func (d *dialer) open(ctx context.Context) (wire.Conn, error) {
+	o := d.o.transport()
+	o.Inner = d.inner
+	conn, err := transport.Dial(ctx, d.url, o)
+	if err != nil || d.token == nil || d.inner != nil {
+		return conn, err
+	}
+	err = promptly(ctx, conn, func() error { return d.token.Prove(conn, d.role()) })
+	return conn, err
+}
+
+// connect returns a connection, waiting a while for the other side to be up.
+func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
+	within, cancel := context.WithTimeout(ctx, d.o.ConnectTimeout)
 	defer cancel()
 	pause := newPause(time.Second)
 	for {
-		conn, err := transport.Dial(within, url, o.transport())
+		conn, err := d.open(within)
 		if err == nil {
 			return conn, nil
 		}
 		if ctx.Err() != nil {
 			return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 		}
-		if final := refused(url, err); final != nil {
+		if final := refused(d.url, err); final != nil {
 			return nil, final
 		}
-		e.options().Log.Debug("not connected yet", "url", url, "error", report.Clip(err.Error(), 200))
+		d.options().Log.Debug("not connected yet", "url", d.url, "error", report.Clip(err.Error(), 200))
 		if sleep(within, pause.NextBackOff()) != nil {
 			if ctx.Err() != nil {
 				return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 			}
-			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", url, o.ConnectTimeout, err)
+			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", d.url, d.o.ConnectTimeout, err)
 		}
 	}
 }
 
 // refused returns the error for a refusal that waiting does not mend, or nil.
 func refused(url string, err error) error {
+	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Code != fault.Lost {
+		return f
+	}
 	if p := (*transport.ProxyError)(nil); errors.As(err, &p) {
 		return refusedByProxy(url, p)
 	}
@@ -244,6 +272,9 @@ func refused(url string, err error) error {
 		said := words(s.Body)
 		switch s.Code {
 		case http.StatusForbidden:
+			if strings.Contains(s.Body, "token") { // our own listener's words
+				return fault.New(fault.Access, "%s%s", url, said)
+			}
 			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL%s", url, said)
 		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
 			return fault.New(fault.Access, "a proxy before %s asks for credentials (%d), which --header @FILE sends%s", url, s.Code, said)
@@ -264,12 +295,18 @@ func refused(url string, err error) error {
 	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
 		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", url, t.Err)
 	}
-	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
-		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
-	}
 	// crypto/tls has no type for what either side may say of it.
 	if s := err.Error(); strings.Contains(s, "tls: protocol version") || strings.Contains(s, "tls: server selected unsupported protocol version") {
 		return fault.New(fault.Access, "%s does not speak TLS 1.3, which it must (nginx: ssl_protocols TLSv1.3)", url)
+	}
+	if o := (*net.OpError)(nil); errors.As(err, &o) && o.Op == "remote error" { // an alert of TLS
+		return fault.New(fault.Access, "%s refused this side's part of TLS (%w): does it ask for a certificate (--cert, --key), or a newer TLS?", url, o.Err)
+	}
+	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
+		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", url)
+	}
+	if errors.Is(err, transport.ErrOldHTTP) {
+		return fault.New(fault.Access, "%s answers, but not as HTTP/1.1: should it be wss:// instead of ws://?", url)
 	}
 	if errors.Is(err, transport.ErrProxy) {
 		return fault.With(fault.Usage, err)

@@ -339,26 +339,14 @@ func greet(ctx context.Context, e endpoint, conn wire.Conn) (link, error) {
 // greetAs does so with a Hello that is there.
 func greetAs(ctx context.Context, conn wire.Conn, mine *wire.Hello) (link, error) {
 	l := link{conn: conn, mine: mine}
-	stop := context.AfterFunc(ctx, func() { wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx))) })
-	late := time.AfterFunc(helloWithin, func() {
-		wire.CloseWith(conn, fault.New(fault.Connect, "no hello within %v", helloWithin))
+	err := promptly(ctx, conn, func() (err error) {
+		start := time.Now()
+		l.peer, err = wire.Greet(conn, mine)
+		l.roundTrip = time.Since(start)
+		return err
 	})
-	start := time.Now()
-	var err error
-	l.peer, err = wire.Greet(conn, mine)
-	l.roundTrip = time.Since(start)
 	if t, ok := conn.(wire.Timed); ok { // without the wait for one's turn
 		l.roundTrip = min(l.roundTrip, t.RoundTrip())
-	}
-	stop()
-	switch stopped := !late.Stop(); {
-	case err != nil && ctx.Err() != nil: // which closed the connection
-		err = fault.With(fault.Interrupted, context.Cause(ctx))
-	case err != nil && stopped:
-		err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
-	}
-	if err != nil {
-		wire.CloseWith(conn, err)
 	}
 	return l, err
 }

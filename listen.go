@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sync-directory/sync-directory/internal/access"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/resume"
@@ -22,10 +23,13 @@ type ListenOptions struct {
 	// Port is where to listen; 0 takes a free one.
 	Port int
 	// Addresses are where to listen. Without any only this machine can
-	// connect, over IPv4 and IPv6.
+	// connect, over IPv4 and IPv6, or with a Token everybody.
 	Addresses []string
+	// Insecure lets everybody who reaches Addresses connect without a Token.
+	Insecure bool
 	// AllowHosts are names by which requests may address the listener,
 	// beside localhost, loopback addresses and the address it listens on.
+	// With a Token any name will do.
 	AllowHosts []string
 	// BasePath is the one path at which there are connections, such as "/sync" where a
 	// proxy has a path for each of its services: letters, digits and -._~ between
@@ -40,14 +44,11 @@ type ListenOptions struct {
 	// OnSession is called with the outcome of every session; nil for none.
 	OnSession func(Result, error)
 
+	Security
+
 	// Tests shorten these.
 	conn     transport.Options
 	settling time.Duration
-}
-
-// check reports what is wrong with the options, before anything is made for the run.
-func (o ListenOptions) check() error {
-	return fault.With(fault.Usage, transport.CheckBasePath(o.BasePath))
 }
 
 // resumeWithin is how long a listener whose peer is lost waits for it to come back,
@@ -80,6 +81,13 @@ const helloWithin = 10 * time.Second
 // listen serves connections until a session has its verdict.
 func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	log := e.options().Log
+	token, err := o.token()
+	if err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
+	if len(o.Addresses) == 0 && o.Exposed() {
+		o.Addresses = []string{""} // all there are
+	}
 	listeners, err := transport.Listen(ctx, o.Addresses, o.Port, log)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -90,11 +98,11 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	o.settling = cmp.Or(o.settling, settling)
-	h := &host{endpoint: e, o: o, run: ctx, ctx: serving, stop: stop, slot: make(chan struct{}, 1)}
+	h := &host{endpoint: e, o: o, token: token, run: ctx, ctx: serving, stop: stop, slot: make(chan struct{}, 1)}
 	if o.OnListening != nil {
 		o.OnListening(listeners[0].Addr())
 	}
-	err = transport.Serve(serving, listeners, transport.ServeOptions{Hosts: o.AllowHosts, BasePath: o.BasePath, Log: log, Conn: o.conn}, h.connection)
+	err = transport.Serve(serving, listeners, h.serving(), h.connection)
 	switch {
 	case h.over:
 		return h.last.result, h.last.err
@@ -105,14 +113,26 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 	return Result{Code: fault.Lost}, fault.With(fault.Lost, err)
 }
 
+// serving says whom the transport lets in.
+func (h *host) serving() transport.ServeOptions {
+	o := transport.ServeOptions{Hosts: h.o.AllowHosts, BasePath: h.o.BasePath, TLS: h.o.TLS, Log: h.options().Log, Conn: h.o.conn}
+	if h.token != nil {
+		o.AnyHost, o.OnlyInner = true, h.o.EndToEnd
+		o.Inner = h.token.Listen(func() { h.slow.Wait(h.ctx, time.Now()) })
+	}
+	return o
+}
+
 // host lets one connection after the other have a session.
 type host struct {
 	endpoint
-	o    ListenOptions
-	run  context.Context // of sessions
-	ctx  context.Context // of listening: ends with the last session
-	stop context.CancelFunc
-	slot chan struct{} // holds a token while a session goes on
+	o     ListenOptions
+	token *access.Token // nil for none
+	slow  access.Slowdown
+	run   context.Context // of sessions
+	ctx   context.Context // of listening: ends with the last session
+	stop  context.CancelFunc
+	slot  chan struct{} // occupied while a session goes on
 
 	mu   sync.Mutex // guards the rest
 	over bool       // last is what listen returns
@@ -197,42 +217,63 @@ func (h *host) resume(peer *wire.Hello) (*resume.Handover, *wire.Hello, error) {
 	return &over, s.mine.Resuming(over.Received), nil
 }
 
+// arrival is a connection that was let in, for a session of its own or one that goes
+// on.
+type arrival struct {
+	link
+	claimed bool             // it has the session
+	resumed *resume.Handover // the session that goes on over it, or nil
+}
+
 // connection handles one connection from its first message to its end.
-func (h *host) connection(conn wire.Conn, remote string) {
-	log := h.options().Log
-	var resumed *resume.Handover
-	claimed := false
+func (h *host) connection(conn wire.Conn, from transport.Caller) {
+	start := time.Now()
 	late := time.AfterFunc(helloWithin, func() {
 		wire.CloseWith(conn, fault.New(fault.Access, "no hello within %v", helloWithin))
 	})
-	l, err := welcome(conn, func(peer *wire.Hello) (mine *wire.Hello, err error) {
+	a, err := h.admit(conn, from)
+	late.Stop()
+	if err != nil {
+		if errors.Is(err, access.ErrRefused) {
+			h.slow.Wait(h.ctx, start)
+		}
+		wire.CloseWith(conn, err)
+		h.options().Log.Info("connection without a session", "remote", from.Remote, "cause", report.Clip(err.Error(), 200))
+		if a.claimed {
+			h.settle(outcome{Result{Code: CodeOf(err)}, err})
+		}
+		return
+	}
+	if a.resumed != nil {
+		a.resumed.Attach(conn, a.peer.Resume.Received)
+		return
+	}
+	h.settle(h.carry(a.link))
+}
+
+// admit lets a connection in, if who has it knows the token and there is a session
+// for it.
+func (h *host) admit(conn wire.Conn, from transport.Caller) (a arrival, err error) {
+	if h.token != nil && !from.Inner {
+		if err := h.token.Check(conn, h.role()); err != nil {
+			return a, err
+		}
+	}
+	a.link, err = welcome(conn, func(peer *wire.Hello) (mine *wire.Hello, err error) {
 		if err := wire.Fits(h.role(), peer); err != nil {
 			return nil, err
 		}
 		if peer.Resume != nil {
-			resumed, mine, err = h.resume(peer)
+			a.resumed, mine, err = h.resume(peer)
 			return mine, err
 		}
 		if err := h.claim(); err != nil {
 			return nil, err
 		}
-		claimed = true
+		a.claimed = true
 		return h.hello()
 	})
-	late.Stop()
-	if err != nil {
-		wire.CloseWith(conn, err)
-		log.Info("connection without a session", "remote", remote, "cause", report.Clip(err.Error(), 200))
-		if claimed {
-			h.settle(outcome{Result{Code: CodeOf(err)}, err})
-		}
-		return
-	}
-	if resumed != nil {
-		resumed.Attach(conn, l.peer.Resume.Received)
-		return
-	}
-	h.settle(h.carry(l))
+	return a, err
 }
 
 // carry leads the session that begins with l, which others may carry on.

@@ -46,6 +46,7 @@ func Main(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int
 			return code
 		case s := <-signals:
 			if s == syscall.SIGHUP && c.keepsRunning.Load() {
+				c.reload()
 				continue
 			}
 			if deadline != nil {
@@ -78,9 +79,13 @@ func (c *command) execute(ctx context.Context) (err error) {
 	counters := new(syncdirectory.Counters)
 	o := f.options(log, counters)
 	o.OnProblem = c.t.problem
+	security, err := c.security()
+	if err != nil {
+		return err
+	}
 	stop := c.t.progress(counters, f)
 	start := time.Now()
-	result, err := c.mirror(ctx, o)
+	result, err := c.mirror(ctx, o, security)
 	stop()
 	if result.Elapsed == 0 {
 		result.Elapsed = time.Since(start)
@@ -92,7 +97,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 }
 
 // mirror makes the call that the flags ask for.
-func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdirectory.Result, error) {
+func (c *command) mirror(ctx context.Context, o syncdirectory.Options, security syncdirectory.Security) (syncdirectory.Result, error) {
 	f := &c.f
 	s := &syncdirectory.Sender{Dir: f.from, Links: f.links, Options: o}
 	r := &syncdirectory.Receiver{Dir: f.outputDir, ForceRoot: f.forceRoot, NoFsync: f.noFsync, IgnoreSpace: f.ignoreSpace, BackupDir: f.backupDir, Options: o}
@@ -107,33 +112,73 @@ func (c *command) mirror(ctx context.Context, o syncdirectory.Options) (syncdire
 		s.OnProblem, r.OnProblem = own, own
 		return syncdirectory.Local(ctx, s, r)
 	case f.from != "" && f.to != "":
-		return s.Dial(ctx, f.to, f.dial())
+		return s.Dial(ctx, f.to, f.dial(security))
 	case f.from != "":
-		return s.Listen(ctx, c.listen())
+		return s.Listen(ctx, c.listen(security))
 	case f.to != "":
-		return r.Dial(ctx, f.to, f.dial())
+		return r.Dial(ctx, f.to, f.dial(security))
 	}
-	return r.Listen(ctx, c.listen())
+	return r.Listen(ctx, c.listen(security))
 }
 
-func (f *flags) dial() syncdirectory.DialOptions {
-	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries, Header: f.headers}
+// security returns what the flags say of how the sides know each other.
+func (c *command) security() (s syncdirectory.Security, err error) {
+	f := &c.f
+	if f.to == "" && !f.portSet {
+		return s, nil // both sides are here
+	}
+	if s.Token, err = f.token(c.stdin); err != nil {
+		return s, err
+	}
+	s.EndToEnd = f.e2e
+	id, err := f.identity()
+	if err != nil {
+		return s, err
+	}
+	switch {
+	case id == nil:
+	case f.portSet:
+		s.TLS = id.listener()
+	default:
+		s.TLS = id.dialer()
+	}
+	c.identity.Store(id)
+	return s, nil
+}
+
+// reload reads certificates again, as those who renew them expect of SIGHUP.
+func (c *command) reload() {
+	id := c.identity.Load()
+	if id == nil {
+		return
+	}
+	if err := id.load(); err != nil {
+		c.t.say("%s; the certificate that was read before is shown on", printable(err.Error()))
+		return
+	}
+	c.t.say("read the certificate again")
+}
+
+func (f *flags) dial(security syncdirectory.Security) syncdirectory.DialOptions {
+	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries, Header: f.headers, Security: security}
 	if o.Retries == 0 {
 		o.Retries = -1 // where 0 is the default
 	}
 	return o
 }
 
-func (c *command) listen() syncdirectory.ListenOptions {
+func (c *command) listen(security syncdirectory.Security) syncdirectory.ListenOptions {
 	f := &c.f
 	o := syncdirectory.ListenOptions{
 		Port:        f.port,
 		Addresses:   f.listen,
+		Insecure:    f.insecure,
 		AllowHosts:  f.allowHost,
 		KeepRunning: f.keepRunning,
 		BasePath:    f.basePath,
-		OnListening: c.t.listening(f),
+		Security:    security,
 	}
+	o.OnListening = c.listening(&o)
 	if f.keepRunning {
 		o.OnSession = func(result syncdirectory.Result, err error) {
 			c.t.summary(result, f)

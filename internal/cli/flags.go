@@ -2,10 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,9 @@ connection, --port listens and --to dials: all four pairs work. --from and
 --output-dir together mirror within this machine. --from always means the
 contents of the directory, with or without a slash at its end.
 
-Without --listen only this machine can connect.`
+Only this machine can connect, unless both sides are given a token: then anybody
+who has it can, and over ws:// too the session is private. sync-directory token
+makes one.`
 
 const codes = `
 Exit codes, the first that applies:
@@ -45,7 +48,7 @@ Exit codes, the first that applies:
    2  versions do not fit
    3  source or destination cannot be used: missing, not a directory, nested, in use,
       disk too small
-   5  not let in: TLS, host name, origin, busy
+   5  not let in: token, TLS, host name, origin, busy
   20  interrupted by a signal
   25  a guard refused the plan: --max-delete, empty source, --backup
   12  the peer broke the protocol, or content did not match its checksum
@@ -65,7 +68,10 @@ type command struct {
 	t     *tui
 	cobra *cobra.Command
 
+	stdin io.Reader
+
 	keepsRunning atomic.Bool // f.keepRunning, for who handles signals
+	identity     atomic.Pointer[identity]
 }
 
 // flags are what the user asks for.
@@ -76,6 +82,12 @@ type flags struct {
 
 	listen      []string
 	allowHost   []string
+	tokenFile   string
+	e2e         bool
+	cert, key   string
+	caCert      string
+	pins        []string
+	selfSigned  bool
 	insecure    bool
 	keepRunning bool
 	basePath    string
@@ -93,6 +105,7 @@ type flags struct {
 	backup                bool
 	backupDir             string
 	backupDirSet          bool
+	tokenFileSet          bool
 	transfers, checkers   int
 	compress              string
 	timeout, contimeout   time.Duration
@@ -103,7 +116,7 @@ type flags struct {
 }
 
 func newCommand(t *tui) *command {
-	c := &command{t: t}
+	c := &command{t: t, stdin: os.Stdin}
 	f := &c.f
 	c.cobra = &cobra.Command{
 		Use:           "sync-directory --from DIR | --output-dir DIR  --port N | --to URL",
@@ -118,6 +131,7 @@ func newCommand(t *tui) *command {
 			f.portSet = cmd.Flags().Changed("port")
 			f.maxDeleteSet = cmd.Flags().Changed("max-delete")
 			f.backupDirSet = cmd.Flags().Changed("backup-dir")
+			f.tokenFileSet = cmd.Flags().Changed("token-file")
 			return c.execute(cmd.Context())
 		},
 	}
@@ -127,7 +141,7 @@ func newCommand(t *tui) *command {
 	c.cobra.SetUsageTemplate(c.cobra.UsageTemplate() + codes)
 	c.cobra.Flags().SortFlags = false
 	f.define(c.cobra)
-	c.cobra.AddCommand(c.cacheCommand())
+	c.cobra.AddCommand(c.tokenCommand(), c.cacheCommand())
 	return c
 }
 
@@ -154,7 +168,15 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolVar(&f.ignoreSpace, "ignore-space", false, "begin even where the disk looks too small (receiver)")
 	p.BoolVar(&f.noFsync, "no-fsync", false, "do not wait until the result is durable (receiver)")
 
-	p.StringArrayVar(&f.listen, "listen", nil, "listen on `ADDR` instead of this machine only; may be repeated")
+	p.StringVar(&f.tokenFile, "token-file", "", "prove to each other that both sides know the token in `FILE`, - for standard input; or in SYNC_DIRECTORY_TOKEN")
+	p.BoolVar(&f.e2e, "e2e", false, "with a token: let a proxy at which TLS ends see nothing either")
+	p.StringVar(&f.cert, "cert", "", "show the certificate in `FILE` (PEM): listen for wss://, or be known by it where one dials")
+	p.StringVar(&f.key, "key", "", "the key of --cert, in `FILE` (PEM)")
+	p.StringVar(&f.caCert, "ca-cert", "", "trust the authorities in `FILE` (PEM) alone; a listener then asks the dialer for a certificate")
+	p.StringArrayVar(&f.pins, "pin", nil, "trust who has the key of `PIN` alone (sha256/BASE64, as --self-signed says it); may be repeated")
+	p.BoolVar(&f.selfSigned, "self-signed", false, "listen for wss:// with a key made for this run, and say how the other side pins it")
+
+	p.StringArrayVar(&f.listen, "listen", nil, "listen on `ADDR`; may be repeated; without it for this machine only, or with a token for all")
 	p.BoolVar(&f.insecure, "insecure", false, "let anybody who reaches --listen connect, without any proof")
 	p.StringArrayVar(&f.allowHost, "allow-host", nil, "let requests name the listener `NAME`; may be repeated")
 	p.BoolVar(&f.keepRunning, "keep-running", false, "serve one session after the other")
@@ -227,38 +249,17 @@ func (f *flags) checkValues() error {
 		return usage("--listen, --allow-host, --insecure, --keep-running and --base-path need --port")
 	case len(f.header) > 0 && f.to == "":
 		return usage("--header goes with --to, whose request it is")
+	case f.tokenFileSet && f.tokenFile == "":
+		return usage("--token-file names no file")
+	case (f.tokenFileSet || f.e2e) && f.to == "" && !f.portSet:
+		return usage("--token-file and --e2e belong to a connection")
 	}
 	for _, addr := range f.listen {
-		if err := f.checkListen(addr); err != nil {
-			return err
+		if _, _, err := net.SplitHostPort(addr); err == nil {
+			return usage("--listen %s: the port is given with --port", addr)
 		}
 	}
-	return nil
-}
-
-// checkListen refuses an address that others than this machine reach.
-func (f *flags) checkListen(addr string) error {
-	if _, _, err := net.SplitHostPort(addr); err == nil {
-		return usage("--listen %s: the port is given with --port", addr)
-	}
-	if loopback(addr) || f.insecure {
-		return nil
-	}
-	return usage(`--listen %s lets other machines connect, and there is nothing yet to tell friend from foe; either
-  leave --listen out and forward a port:    ssh -L 8080:localhost:%d HOST
-  or put a proxy that authenticates before: see the README
-  or mean it, on a network of your own:     --listen %s --insecure`, addr, f.port, addr)
-}
-
-// loopback reports whether only this machine reaches addr.
-func loopback(addr string) bool {
-	ip, err := netip.ParseAddr(addr)
-	return addr == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// beyondLoopback reports whether others than this machine can connect.
-func (f *flags) beyondLoopback() bool {
-	return slices.ContainsFunc(f.listen, func(addr string) bool { return !loopback(addr) })
+	return f.checkTLS()
 }
 
 // options returns what the library is told.
@@ -284,14 +285,23 @@ func (f *flags) options(log *slog.Logger, counters *syncdirectory.Counters) sync
 	return o
 }
 
-// fmtAddr returns addr for people, with localhost for loopback, and the base path.
-func (f *flags) fmtAddr(addr net.Addr) string {
+// urlOf returns the URL of a listener for people: localhost for loopback, and this
+// machine's name for all addresses.
+func (f *flags) urlOf(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return addr.String()
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		host = "localhost"
+	} else if err == nil && ip.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
 	}
-	return fmt.Sprintf("ws://%s%s", net.JoinHostPort(host, port), f.basePath)
+	scheme := "ws"
+	if f.cert != "" || f.selfSigned {
+		scheme = "wss"
+	}
+	return fmt.Sprintf("%s://%s%s", scheme, net.JoinHostPort(host, port), f.basePath)
 }

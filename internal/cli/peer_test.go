@@ -44,7 +44,7 @@ func cmdPeer(ts *testscript.TestScript, _ bool, args []string) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = transport.Serve(ctx, listeners, transport.ServeOptions{}, func(conn wire.Conn, _ string) {
+		_ = transport.Serve(ctx, listeners, transport.ServeOptions{}, func(conn wire.Conn, _ transport.Caller) {
 			_, err := wire.Welcome(conn, func(*wire.Hello) (*wire.Hello, error) { return peerHello(wire.Role_RECEIVER, version), nil })
 			if err != nil {
 				wire.CloseWith(conn, err)

@@ -71,13 +71,24 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// launch starts [NAME=VALUE…] [<FILE] PROGRAM [ARGUMENT…]: with variables of the
+// environment, and standard input from a file.
 func launch(ts *testscript.TestScript, args []string) *process {
+	var env []string
+	for strings.Contains(args[0], "=") {
+		env, args = append(env, args[0]), args[1:]
+	}
+	stdin := ""
+	if name, ok := strings.CutPrefix(args[0], "<"); ok {
+		stdin, args = ts.ReadFile(name), args[1:]
+	}
 	path, err := exec.LookPath(args[0])
 	ts.Check(err)
 	p := &process{cmd: exec.Command(path, args[1:]...), done: make(chan struct{})}
 	p.cmd.Args[0] = args[0]
 	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "PWD="+p.cmd.Dir)
+	p.cmd.Env = slices.Concat(os.Environ(), []string{"HOME=" + ts.Getenv("HOME"), "XDG_STATE_HOME=" + ts.Getenv("XDG_STATE_HOME"), "PWD=" + p.cmd.Dir}, env)
+	p.cmd.Stdin = strings.NewReader(stdin)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	ts.Check(p.cmd.Start())
 	go func() {

@@ -345,7 +345,7 @@ func TestIdleBehindProxies(t *testing.T) {
 			must(t, err)
 			ended := make(chan error, 1)
 			go func() {
-				ended <- transport.Serve(ctx, listeners, transport.ServeOptions{BasePath: "/sync"}, func(c wire.Conn, _ string) {
+				ended <- transport.Serve(ctx, listeners, transport.ServeOptions{BasePath: "/sync"}, func(c wire.Conn, _ transport.Caller) {
 					theirs <- c
 					<-ctx.Done()
 				})

@@ -82,7 +82,9 @@ func TestScripts(t *testing.T) {
 			"poke":   cmdPoke,
 			"digest": cmdDigest,
 
-			"immutable": cmdImmutable,
+			"immutable":   cmdImmutable,
+			"certificate": cmdCertificate,
+			"pin":         cmdPin,
 		},
 	})
 }

@@ -79,21 +79,37 @@ func (t *tui) problem(p syncdirectory.Problem) {
 	t.say("%s %s: %s%s", report.Clip(p.Operation, 100), report.Quote(p.Path), report.Clip(p.Cause, 300), where)
 }
 
-// listening says who can connect.
-func (t *tui) listening(f *flags) func(net.Addr) {
+// listening says who can connect, and for a key that was just made how.
+func (c *command) listening(o *syncdirectory.ListenOptions) func(net.Addr) {
+	f := &c.f
 	return func(addr net.Addr) {
 		if f.quiet {
 			return
 		}
-		if len(f.listen) == 0 {
-			t.say("listening on %s, this machine only; for others forward a port with ssh, or see --listen in --help", f.fmtAddr(addr))
-			return
+		url := f.urlOf(addr)
+		where := url
+		if len(f.listen) > 0 {
+			where += " (" + strings.Join(f.listen, ", ") + ")"
 		}
 		who := "this machine only"
-		if f.insecure && f.beyondLoopback() {
+		switch {
+		case o.Token != "" && o.Exposed():
+			who = "everybody who has the token"
+		case o.Token != "":
+			who = "this machine only, and with the token"
+		case o.Exposed():
 			who = "ANYBODY who reaches it can connect, WITHOUT ANY PROOF (--insecure)"
+		case len(f.listen) == 0:
+			who += "; for others make a token (sync-directory token FILE) and give it to both sides, or forward a port with ssh"
 		}
-		t.say("listening on %s (%s); %s", f.fmtAddr(addr), strings.Join(f.listen, ", "), who)
+		c.t.say("listening on %s, %s", where, who)
+		if id := c.identity.Load(); id != nil && id.made != nil {
+			more := ""
+			if o.Token != "" {
+				more = " --token-file FILE"
+			}
+			c.t.say("the other side: %s%s", id.other(url), more)
+		}
 	}
 }
 

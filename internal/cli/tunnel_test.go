@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	syncdirectory "github.com/sync-directory/sync-directory"
 )
 
 // The tests here run the command through a forward proxy, tinyproxy.
@@ -81,26 +83,29 @@ func TestForwardProxy(t *testing.T) {
 }
 
 // TestForwardProxyWithCredentials goes through one that asks who one is, by wss, to
-// a receiver behind nginx. The password is in no output.
+// a receiver behind nginx, which goes by a token and any name. The password is in no
+// output.
 func TestForwardProxyWithCredentials(t *testing.T) {
 	t.Parallel()
 	needs(t, "tinyproxy")
 	needs(t, "nginx")
 	x := newProxied(t)
-	x.receive("--allow-host", another)
+	token := filepath.Join(x.dir, "token")
+	must(t, os.WriteFile(token, []byte(syncdirectory.NewToken()+"\n"), 0o600))
+	x.receive("--token-file", token, "--listen", "127.0.0.1")
 	x.behind("nginx", func(f *front) { f.name = another })
 	n := x.newTunnel("BasicAuth alice swordfish.1")
 	for credentials, words := range map[string]string{
 		"":                      "(407): put them into HTTPS_PROXY",
 		"alice:wrongswordfish@": "refused the user and password in HTTPS_PROXY or HTTP_PROXY (40", // 401, from tinyproxy
 	} {
-		x.send(x.front.url(), append(n.env(credentials), x.front.trust()))
+		x.send(x.front.url(), append(n.env(credentials), x.front.trust()), "--token-file", token)
 		x.fails(5, words, fmt.Sprintf("http://127.0.0.1:%d", n.port))
 		if strings.Contains(x.said(), "swordfish") {
 			t.Errorf("the password is shown\n%s", x.said())
 		}
 	}
-	x.send(x.front.url(), append(n.env("alice:sword%66ish.1@"), x.front.trust()))
+	x.send(x.front.url(), append(n.env("alice:sword%66ish.1@"), x.front.trust()), "--token-file", token)
 	x.succeeds()
 	if n.connects(x.front.port) != 3 || strings.Contains(x.said(), "ish.1") {
 		t.Errorf("connected %d times\n%s", n.connects(x.front.port), x.said())

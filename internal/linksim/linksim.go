@@ -19,6 +19,7 @@ type Link struct {
 	Rate  float64       // bytes a second in each direction; 0 for any
 	Cut   int64         // bytes after which a connection is reset; 0 for never
 	Once  bool          // only the first connection that gets so far is cut
+	Tap   func([]byte)  // hears what arrives, in both directions at once; nil for nobody
 	Idle  time.Duration // after which a connection on which nothing passes is ended, as proxies do; 0 for never
 }
 
@@ -231,6 +232,9 @@ func (p *Proxy) pump(dst, src net.Conn, count *atomic.Int64, direction int32, wa
 			p.turns.Add(1)
 		}
 		count.Add(int64(len(k.content)))
+		if p.link.Tap != nil {
+			p.link.Tap(k.content)
+		}
 		content, cut := p.cuts(k.content, way)
 		if _, err := dst.Write(content); err != nil || cut {
 			reset(src)

@@ -25,6 +25,8 @@ var (
 	refusePlain    = &refusal{http.StatusUpgradeRequired, "this is a WebSocket endpoint of sync-directory"}
 	refuseBody     = &refusal{http.StatusBadRequest, "a handshake has no body"}
 	refuseProtocol = &refusal{http.StatusBadRequest, "the subprotocol must be " + Protocol}
+	refuseNoToken  = &refusal{http.StatusForbidden, "this listener has no token"}
+	refuseOpen     = &refusal{http.StatusForbidden, "this listener asks for a token and TLS inside the WebSocket"}
 )
 
 func (f *refusal) answer(w http.ResponseWriter) {
@@ -47,13 +49,15 @@ func answer(w http.ResponseWriter, status int, body string) {
 
 // admission decides who may open a connection.
 type admission struct {
-	path    string
-	anyHost bool
-	hosts   map[string]bool // lower case, without port
+	path      string
+	anyHost   bool
+	hosts     map[string]bool // lower case, without port
+	inner     bool            // TLS inside the WebSocket can be had,
+	onlyInner bool            // and nothing else
 }
 
 func newAdmission(opts *ServeOptions) *admission {
-	a := &admission{path: opts.BasePath, anyHost: opts.AnyHost, hosts: map[string]bool{}}
+	a := &admission{path: opts.BasePath, anyHost: opts.AnyHost, hosts: map[string]bool{}, inner: opts.Inner != nil, onlyInner: opts.OnlyInner}
 	for _, h := range opts.Hosts {
 		a.hosts[hostName(h)] = true
 	}
@@ -71,23 +75,31 @@ func (a *admission) atDoor(r *http.Request) *refusal {
 	return nil
 }
 
-// forUpgrade refuses a request for a connection, nil if it may have one.
-func (a *admission) forUpgrade(r *http.Request) *refusal {
-	switch {
+// forUpgrade refuses a request for a connection, or returns the subprotocol that
+// it may have.
+func (a *admission) forUpgrade(r *http.Request) (string, *refusal) {
+	asked := r.Header["Sec-Websocket-Protocol"]
+	switch inner := hasToken(asked, ProtocolTLS); {
 	case !samePath(r.URL.Path, a.path):
-		return refusePath
+		return "", refusePath
 	case r.Method != http.MethodGet:
-		return refuseMethod
+		return "", refuseMethod
 	case !r.ProtoAtLeast(1, 1),
 		!hasToken(r.Header["Upgrade"], "websocket"),
 		!hasToken(r.Header["Connection"], "upgrade"):
-		return refusePlain
+		return "", refusePlain
 	case r.ContentLength != 0:
-		return refuseBody
-	case !hasToken(r.Header["Sec-Websocket-Protocol"], Protocol):
-		return refuseProtocol
+		return "", refuseBody
+	case inner && a.inner:
+		return ProtocolTLS, nil
+	case inner:
+		return "", refuseNoToken
+	case !hasToken(asked, Protocol):
+		return "", refuseProtocol
+	case a.onlyInner:
+		return "", refuseOpen
 	}
-	return nil
+	return Protocol, nil
 }
 
 // allowsHost accepts what a web page cannot make its own name: loopback names

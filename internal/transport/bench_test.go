@@ -19,13 +19,14 @@ var benchSizes = []int{256 << 10, 1 << 20}
 // direction that is masked.
 func BenchmarkWebSocketUpload(b *testing.B) {
 	for _, size := range benchSizes {
-		b.Run(fmt.Sprintf("ours/%dKiB", size>>10), func(b *testing.B) { uploadOurs(b, size) })
+		b.Run(fmt.Sprintf("ours/%dKiB", size>>10), func(b *testing.B) { uploadOurs(b, size, openPair) })
+		b.Run(fmt.Sprintf("TLS inside/%dKiB", size>>10), func(b *testing.B) { uploadOurs(b, size, openSecret) })
 		b.Run(fmt.Sprintf("coder/%dKiB", size>>10), func(b *testing.B) { uploadCoder(b, size) })
 	}
 }
 
-func uploadOurs(b *testing.B, size int) {
-	from, to := openPair(b, 0)
+func uploadOurs(b *testing.B, size int, open func(testing.TB, int) (a, b wire.Conn)) {
+	from, to := open(b, 0)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -102,16 +103,38 @@ func (s *socket) lockUntil(l chan struct{}, deadline time.Time) bool {
 // hardClose closes at once. TLS would try to say goodbye for five seconds to
 // a peer that does not read.
 func hardClose(conn net.Conn) {
-	if v, ok := conn.(*visitor); ok {
+	if v := visiting(conn); v != nil {
 		v.leave()
-		conn = v.Conn
 	}
-	for { // TLS inside a proxy's TLS, perhaps
-		above, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = above.NetConn()
+	for below := conn; below != nil; below = under(conn) {
+		conn = below
 	}
 	_ = conn.Close() // nothing can be done about it
+}
+
+// under returns what a connection of this package or of TLS runs on, or nil.
+func under(conn net.Conn) net.Conn {
+	switch c := conn.(type) {
+	case *inner:
+		return c.t
+	case *tunnel:
+		return c.Conn
+	case *earlyConn:
+		return c.Conn
+	case *tls.Conn:
+		return c.NetConn()
+	case *visitor:
+		return c.Conn
+	}
+	return nil
+}
+
+// visiting returns the visitor that a connection runs on, or nil at a dialer.
+func visiting(conn net.Conn) *visitor {
+	for ; conn != nil; conn = under(conn) {
+		if v, ok := conn.(*visitor); ok {
+			return v
+		}
+	}
+	return nil
 }

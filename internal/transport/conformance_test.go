@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sync-directory/sync-directory/internal/access"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/transport/transporttest"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -25,6 +26,8 @@ func TestConformance(t *testing.T) {
 		{"pipe 4", func(*testing.T) (a, b wire.Conn) { return transport.Pipe(4) }},
 		{"websocket", func(t *testing.T) (a, b wire.Conn) { return openPair(t, 0) }},
 		{"websocket, tiny buffers", func(t *testing.T) (a, b wire.Conn) { return openPair(t, 64<<10) }},
+		{"TLS inside", func(t *testing.T) (a, b wire.Conn) { return openSecret(t, 0) }},
+		{"TLS inside, tiny buffers", func(t *testing.T) (a, b wire.Conn) { return openSecret(t, 64<<10) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,8 +55,8 @@ func serve(t testing.TB, opts transport.ServeOptions, ls ...net.Listener) *serve
 	s := &server{addr: ls[0].Addr().String(), conns: make(chan wire.Conn)}
 	done := make(chan error, 1)
 	go func() {
-		done <- transport.Serve(ctx, ls, opts, func(c wire.Conn, remote string) {
-			s.from.Store(remote)
+		done <- transport.Serve(ctx, ls, opts, func(c wire.Conn, from transport.Caller) {
+			s.from.Store(from.Remote)
 			select {
 			case s.conns <- c:
 				<-ctx.Done()
@@ -117,8 +120,28 @@ func dial(t testing.TB, url string, opts transport.DialOptions) wire.Conn {
 // size, 0 for the system's.
 func openPair(t testing.TB, buffer int) (a, b wire.Conn) {
 	t.Helper()
+	return open(t, buffer, transport.ServeOptions{}, transport.DialOptions{})
+}
+
+// openSecret returns one in which TLS runs inside the WebSocket.
+func openSecret(t testing.TB, buffer int) (a, b wire.Conn) {
+	t.Helper()
+	token := newToken(t)
+	return open(t, buffer, transport.ServeOptions{Inner: token.Listen(func() {})}, transport.DialOptions{Inner: token.Dial()})
+}
+
+func newToken(t testing.TB) *access.Token {
+	t.Helper()
+	token, err := access.Parse(access.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func open(t testing.TB, buffer int, serving transport.ServeOptions, opts transport.DialOptions) (a, b wire.Conn) {
+	t.Helper()
 	var l net.Listener = listenTCP(t)
-	opts := transport.DialOptions{}
 	if buffer != 0 {
 		l = tinyListener{l, buffer}
 		opts.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -129,7 +152,7 @@ func openPair(t testing.TB, buffer int) (a, b wire.Conn) {
 			return c, err
 		}
 	}
-	s := serve(t, transport.ServeOptions{}, l)
+	s := serve(t, serving, l)
 	a = dial(t, s.url(), opts)
 	b = s.accept(t)
 	a.(wire.Admitter).Admit()

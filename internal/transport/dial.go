@@ -37,6 +37,8 @@ type DialOptions struct {
 	// TLS is the configuration for wss; default: the system's roots. TLS
 	// 1.3 and HTTP/1.1 are asked for in any case.
 	TLS *tls.Config
+	// Inner is the configuration of TLS inside the WebSocket; nil for none.
+	Inner *tls.Config
 	// Header holds fields to send with the request, none of those that make the
 	// handshake. They are not for Proxy, which sees them where the URL begins with ws.
 	Header http.Header
@@ -48,6 +50,10 @@ type DialOptions struct {
 
 // ErrURL says that a URL is none that Dial can connect to.
 var ErrURL = errors.New("the URL cannot be used")
+
+// ErrOldHTTP says that a server has not answered in HTTP/1.1: one that speaks TLS
+// answers so who does not.
+var ErrOldHTTP = errors.New("the answer is not one of HTTP/1.1")
 
 // StatusError is the answer of a server that refused the upgrade.
 type StatusError struct {
@@ -107,14 +113,27 @@ func Dial(ctx context.Context, address string, opts DialOptions) (wire.Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	protocol := Protocol
+	if opts.Inner != nil {
+		protocol = ProtocolTLS
+	}
 	start := time.Now()
-	early, err := shake(ctx, conn, u, opts.Header)
+	early, err := shake(ctx, conn, u, opts.Header, protocol)
+	roundTrip := time.Since(start)
 	if err != nil {
 		hardClose(conn)
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
+	if opts.Inner != nil {
+		secure := tunnelled(conn, early, true, opts.Inner)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			hardClose(conn)
+			return nil, fmt.Errorf("TLS inside the WebSocket: %w", err)
+		}
+		conn, early = secure, nil
+	}
 	s := newSocket(conn, early, true, opts.Conn)
-	s.roundTrip = time.Since(start)
+	s.roundTrip = roundTrip
 	return s, nil
 }
 
@@ -134,6 +153,8 @@ func parseURL(address string) (*url.URL, error) {
 		what = "it must not hold a user or a password"
 	case u.Fragment != "":
 		what = "it must not have a fragment"
+	case u.Query().Has("token"):
+		what = "it must not hold a token, which everybody on this machine would see: give it by --token-file FILE or SYNC_DIRECTORY_TOKEN"
 	}
 	if what != "" {
 		return nil, fmt.Errorf("%w: %s", ErrURL, what)
@@ -197,15 +218,20 @@ func tlsConfig(base *tls.Config, host string) *tls.Config {
 	if c.ServerName == "" {
 		c.ServerName = host
 	}
+	return only13(c)
+}
+
+// only13 makes c one of TLS 1.3 and HTTP/1.1.
+func only13(c *tls.Config) *tls.Config {
 	c.MinVersion = tls.VersionTLS13
 	c.NextProtos = []string{"http/1.1"} // HTTP/2 cannot be upgraded
 	return c
 }
 
 // shake asks for the upgrade, bounded by ctx and by answerLimit.
-func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header) (early []byte, err error) {
+func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header, protocol string) (early []byte, err error) {
 	err = within(ctx, conn, func() error {
-		early, err = upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header)
+		early, err = upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header, protocol)
 		return err
 	})
 	return early, err

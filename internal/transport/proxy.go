@@ -174,6 +174,3 @@ func (c *earlyConn) Read(p []byte) (int, error) {
 	}
 	return c.Conn.Read(p)
 }
-
-// NetConn returns the connection below, as that of a tls.Conn does.
-func (c *earlyConn) NetConn() net.Conn { return c.Conn }

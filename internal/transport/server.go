@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
 	"log/slog"
 	"net"
@@ -24,10 +25,18 @@ type ServeOptions struct {
 	// BasePath is the one path that upgrades, one that CheckBasePath accepts;
 	// default "/".
 	BasePath string
+	// TLS makes the listeners ones of wss; nil of ws. TLS 1.3 and HTTP/1.1 are
+	// asked for in any case.
+	TLS *tls.Config
+	// Inner is the configuration of TLS inside the WebSocket, for who asks for
+	// it; nil refuses them.
+	Inner *tls.Config
+	// OnlyInner refuses who does not ask for it.
+	OnlyInner bool
 	// Most is how many connections there are at once; default 256.
 	Most int
 	// UpgradeWithin bounds the time from a connection's first moment to
-	// its upgrade, whatever it sends; default 10 s.
+	// its upgrade, TLS inside included, whatever it sends; default 10 s.
 	UpgradeWithin time.Duration
 	// Grace is what handlers get to end their connections after ctx is
 	// done, before those are closed; default 0.5 s.
@@ -55,8 +64,14 @@ func (o ServeOptions) withDefaults() ServeOptions {
 }
 
 // Handler owns a connection until it returns; then the connection is closed,
-// if it still is open. It is told where the connection comes from.
-type Handler func(conn wire.Conn, remote string)
+// if it still is open.
+type Handler func(conn wire.Conn, from Caller)
+
+// Caller says who has a connection.
+type Caller struct {
+	Remote string // address, as the system says it
+	Inner  bool   // TLS runs inside the WebSocket
+}
 
 // Serve upgrades the connections that come to the listeners and calls handle
 // for each in a goroutine of its own. When ctx is done it stops listening,
@@ -75,7 +90,7 @@ func Serve(ctx context.Context, listeners []net.Listener, opts ServeOptions, han
 	failed := make(chan error, len(listeners))
 	var loops sync.WaitGroup
 	for _, l := range listeners {
-		loops.Go(func() { failed <- web.Serve(gateListener{l, g}) })
+		loops.Go(func() { failed <- web.Serve(secured(gateListener{l, g}, opts.TLS)) })
 	}
 	var err error
 	select {
@@ -87,6 +102,14 @@ func Serve(ctx context.Context, listeners []net.Listener, opts ServeOptions, han
 	loops.Wait()
 	s.running.Wait()
 	return err
+}
+
+// secured is l, with TLS if there is a configuration for it.
+func secured(l net.Listener, config *tls.Config) net.Listener {
+	if config == nil {
+		return l
+	}
+	return tls.NewListener(l, only13(config.Clone()))
 }
 
 type server struct {
@@ -136,8 +159,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerHealth(w, r)
 		return
 	}
+	protocol := ""
 	if refused == nil {
-		refused = s.admission.forUpgrade(r)
+		protocol, refused = s.admission.forUpgrade(r)
 	}
 	if refused != nil {
 		s.opts.Log.Debug("request refused", "remote", r.RemoteAddr,
@@ -145,7 +169,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refused.answer(w)
 		return
 	}
-	s.upgrade(w, r)
+	s.upgrade(w, r, protocol)
 }
 
 // health is the one path at which there is an answer for whoever asks.
@@ -159,21 +183,32 @@ func answerHealth(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, "ok")
 }
 
-func (s *server) upgrade(w http.ResponseWriter, r *http.Request) {
-	conn, early, err := upgradeServer(w, r)
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request, protocol string) {
+	conn, early, err := upgradeServer(w, r, protocol)
 	if err != nil {
 		s.opts.Log.Debug("upgrade failed", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	conn.(*visitor).upgraded()
-	sock := newSocket(conn, early, false, s.opts.Conn)
+	from := Caller{Remote: r.RemoteAddr, Inner: protocol == ProtocolTLS}
 	// Not in this goroutine: net/http would catch a panic and go on.
-	s.running.Go(func() { s.serve(sock, r.RemoteAddr) })
+	s.running.Go(func() {
+		if from.Inner {
+			secure := tunnelled(conn, early, false, s.opts.Inner)
+			if err := secure.HandshakeContext(s.ctx); err != nil {
+				s.opts.Log.Debug("TLS inside the WebSocket failed", "remote", from.Remote, "error", err)
+				hardClose(conn)
+				return
+			}
+			conn, early = secure, nil
+		}
+		visiting(conn).upgraded()
+		s.serve(newSocket(conn, early, false, s.opts.Conn), from)
+	})
 }
 
 // serve runs the handler, and a watch that closes the connection after the
 // end of ctx.
-func (s *server) serve(conn wire.Conn, remote string) {
+func (s *server) serve(conn wire.Conn, from Caller) {
 	done := make(chan struct{})
 	s.running.Go(func() {
 		select {
@@ -190,7 +225,7 @@ func (s *server) serve(conn wire.Conn, remote string) {
 		}
 	})
 	defer close(done)
-	s.handle(conn, remote)
+	s.handle(conn, from)
 	_ = conn.Close(wire.CloseAway, "") // nothing if the handler has closed
 }
 

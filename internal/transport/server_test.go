@@ -316,7 +316,7 @@ func TestServeEnds(t *testing.T) {
 	reading := make(chan struct{})
 	go func() {
 		served <- transport.Serve(ctx, []net.Listener{l}, transport.ServeOptions{Grace: 50 * time.Millisecond},
-			func(c wire.Conn, _ string) {
+			func(c wire.Conn, _ transport.Caller) {
 				close(reading)
 				_, _ = c.Read()
 			})
@@ -339,7 +339,7 @@ func TestServeEnds(t *testing.T) {
 func TestServeListenerFails(t *testing.T) {
 	l := listenTCP(t)
 	_ = l.Close()
-	err := transport.Serve(t.Context(), []net.Listener{l}, transport.ServeOptions{}, func(wire.Conn, string) {})
+	err := transport.Serve(t.Context(), []net.Listener{l}, transport.ServeOptions{}, func(wire.Conn, transport.Caller) {})
 	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve: %v", err)
 	}

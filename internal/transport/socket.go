@@ -119,7 +119,7 @@ func (s *socket) RoundTrip() time.Duration { return s.roundTrip }
 // shown who it is.
 func (s *socket) Admit() {
 	s.limit.Store(wire.MaxMessage)
-	if v, ok := s.conn.(*visitor); ok {
+	if v := visiting(s.conn); v != nil {
 		v.admitted()
 	}
 }

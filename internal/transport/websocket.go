@@ -17,8 +17,13 @@ import (
 // This file alone knows the WebSocket library. What is taken from it: the
 // handshakes, the frame header's encoding and rules, the masking.
 
-// Protocol is the subprotocol that both ends must name in the handshake.
-const Protocol = "sync-directory.v1"
+// The subprotocols, of which the dialer names one in the handshake.
+const (
+	// Protocol carries messages as they are.
+	Protocol = "sync-directory.v1"
+	// ProtocolTLS carries TLS, and in it the same once more.
+	ProtocolTLS = "sync-directory.v1.tls"
+)
 
 // header is a frame's header as decoded.
 type header = ws.Header
@@ -149,10 +154,10 @@ func parseClose(payload []byte) (*wire.CloseError, error) {
 // upgradeClient asks for the upgrade and returns the bytes that came right
 // after the answer. A refusal is a *StatusError. The caller bounds rw in time
 // and in bytes.
-func upgradeClient(rw io.ReadWriter, u *url.URL, header http.Header) ([]byte, error) {
+func upgradeClient(rw io.ReadWriter, u *url.URL, header http.Header, protocol string) ([]byte, error) {
 	var refused *StatusError
 	d := ws.Dialer{
-		Protocols: []string{Protocol},
+		Protocols: []string{protocol},
 		Header:    ws.HandshakeHeaderHTTP(header),
 		OnStatusError: func(status int, _ []byte, answer io.Reader) {
 			refused = newStatusError(status, answer)
@@ -162,6 +167,9 @@ func upgradeClient(rw io.ReadWriter, u *url.URL, header http.Header) ([]byte, er
 	if refused != nil {
 		return nil, refused
 	}
+	if errors.Is(err, ws.ErrHandshakeBadProtocol) {
+		return nil, ErrOldHTTP
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +177,8 @@ func upgradeClient(rw io.ReadWriter, u *url.URL, header http.Header) ([]byte, er
 	if br != nil {
 		ws.PutReader(br)
 	}
-	if hs.Protocol != Protocol {
-		return nil, errors.New("the server does not speak " + Protocol)
+	if hs.Protocol != protocol {
+		return nil, errors.New("the server does not speak " + protocol)
 	}
 	return early, nil
 }
@@ -178,8 +186,8 @@ func upgradeClient(rw io.ReadWriter, u *url.URL, header http.Header) ([]byte, er
 // upgradeServer answers a request that was found worthy, and takes its
 // connection over, with the bytes that came right after the request. When it
 // fails it has answered and closed.
-func upgradeServer(w http.ResponseWriter, r *http.Request) (net.Conn, []byte, error) {
-	u := ws.HTTPUpgrader{Protocol: func(name string) bool { return name == Protocol }}
+func upgradeServer(w http.ResponseWriter, r *http.Request, protocol string) (net.Conn, []byte, error) {
+	u := ws.HTTPUpgrader{Protocol: func(name string) bool { return name == protocol }}
 	conn, rw, _, err := u.Upgrade(r, w)
 	if err != nil {
 		if conn != nil {

@@ -131,8 +131,6 @@ type Hello struct {
 	Program       string                 `protobuf:"bytes,4,opt,name=program,proto3" json:"program,omitempty"`                        // name and version, for the log
 	Session       []byte                 `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`                        // 16 random bytes; the dialer's names the session
 	Abilities     uint64                 `protobuf:"varint,6,opt,name=abilities,proto3" json:"abilities,omitempty"`                   // bit set, see Ability in control.go
-	Nonce         []byte                 `protobuf:"bytes,7,opt,name=nonce,proto3" json:"nonce,omitempty"`                            // authentication (reserved)
-	Proof         []byte                 `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`                            // authentication (reserved)
 	Checksum      bool                   `protobuf:"varint,9,opt,name=checksum,proto3" json:"checksum,omitempty"`                     // compare all content; either side may ask
 	Policy        *Policy                `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`                         // for the destination; the stricter of both wins
 	Destination   *Destination           `protobuf:"bytes,11,opt,name=destination,proto3" json:"destination,omitempty"`               // receiver only
@@ -216,20 +214,6 @@ func (x *Hello) GetAbilities() uint64 {
 		return x.Abilities
 	}
 	return 0
-}
-
-func (x *Hello) GetNonce() []byte {
-	if x != nil {
-		return x.Nonce
-	}
-	return nil
-}
-
-func (x *Hello) GetProof() []byte {
-	if x != nil {
-		return x.Proof
-	}
-	return nil
 }
 
 func (x *Hello) GetChecksum() bool {
@@ -1272,7 +1256,7 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xf9\x04\n" +
+	"\rcontrol.proto\x12\x10syncdirectory.v1\"\xd9\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -1280,9 +1264,7 @@ const file_control_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\x0e2\x16.syncdirectory.v1.RoleR\x04role\x12\x18\n" +
 	"\aprogram\x18\x04 \x01(\tR\aprogram\x12\x18\n" +
 	"\asession\x18\x05 \x01(\fR\asession\x12\x1c\n" +
-	"\tabilities\x18\x06 \x01(\x04R\tabilities\x12\x14\n" +
-	"\x05nonce\x18\a \x01(\fR\x05nonce\x12\x14\n" +
-	"\x05proof\x18\b \x01(\fR\x05proof\x12\x1a\n" +
+	"\tabilities\x18\x06 \x01(\x04R\tabilities\x12\x1a\n" +
 	"\bchecksum\x18\t \x01(\bR\bchecksum\x120\n" +
 	"\x06policy\x18\n" +
 	" \x01(\v2\x18.syncdirectory.v1.PolicyR\x06policy\x12?\n" +
@@ -1293,7 +1275,7 @@ const file_control_proto_rawDesc = "" +
 	"\n" +
 	"whole_file\x18\x0f \x01(\bR\twholeFile\x12\x16\n" +
 	"\x06cached\x18\x10 \x01(\bR\x06cached\x120\n" +
-	"\x06resume\x18\x11 \x01(\v2\x18.syncdirectory.v1.ResumeR\x06resume\"$\n" +
+	"\x06resume\x18\x11 \x01(\v2\x18.syncdirectory.v1.ResumeR\x06resumeJ\x04\b\a\x10\bJ\x04\b\b\x10\t\"$\n" +
 	"\x06Resume\x12\x1a\n" +
 	"\breceived\x18\x01 \x01(\x04R\breceived\"!\n" +
 	"\x03Ack\x12\x1a\n" +

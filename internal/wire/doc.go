@@ -11,7 +11,26 @@
 // SmallMessage until both Hellos are through. Who listens and who dials has no
 // influence on what follows the Hellos.
 //
+// With the subprotocol "sync-directory.v1.tls" the payloads of all binary messages, one
+// after the other, are a stream of bytes instead, and that is TLS 1.3, in which both
+// ends show keys that are derived from a token. Inside it are WebSocket frames once
+// more, which carry the messages as above, close and ping. What is between the frames
+// outside, by whomever, says nothing: a close there is a lost connection. Who dials ws
+// with a token asks for this; over wss it is an option.
+//
+// # Who is who
+//
+// Both ends that are given a token, a secret text, prove that they know it before
+// anything else is said, on every connection: by the keys of TLS inside, or by an HMAC
+// over both nonces, both roles and the version, each with the end that it is of.
+// SECURITY.md has the construction. A dialer that has not proved the token is closed
+// with fault 5, in the same words and after the same time whatever it was that it said.
+//
 // # Session
+//
+//	dialer → listener   Knock            these three with a token, unless TLS inside
+//	dialer ← listener   Challenge        has proved it
+//	dialer → listener   Response
 //
 //	dialer → listener   Hello
 //	dialer ← listener   Hello, or a close that says why not
@@ -206,8 +225,13 @@
 //	         files in it and below, in the order of their names, a directory's where its name
 //	         is. There is none where a file cannot be read, or is not what was described.
 //
-// Types 24 to 31 are kept for what later minor versions add, authentication steps above
-// all. Hello has the fields that negotiate them: abilities, nonce and proof.
+//	Knock      32 bytes nonce, byte role of the dialer: 1 sender | 2 receiver
+//
+//	Challenge  32 bytes nonce, byte role of the listener, 32 bytes MAC
+//
+//	Response   32 bytes MAC
+//
+// Types 27 to 31 are kept for what later minor versions add.
 //
 // # Digests of trees
 //

@@ -255,3 +255,17 @@ func FuzzOutline(f *testing.F) {
 		}
 	})
 }
+
+func FuzzKnock(f *testing.F) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if k, err := wire.DecodeKnock(body); err == nil {
+			same(t, body, wire.EncodeKnock(&k))
+		}
+		if c, err := wire.DecodeChallenge(body); err == nil {
+			same(t, body, wire.EncodeChallenge(&c))
+		}
+		if p, err := wire.DecodeResponse(body); err == nil {
+			same(t, body, wire.EncodeResponse(&p))
+		}
+	})
+}

@@ -75,6 +75,9 @@ func readHello(c Conn) (*Hello, error) {
 	if err != nil {
 		return nil, Fault(err)
 	}
+	if t == TypeKnock {
+		return nil, fault.New(fault.Access, "the dialer asks for proof of a token, and this listener has none")
+	}
 	if t != TypeHello {
 		return nil, Fault(Errorf("message type %d before hello", t))
 	}

@@ -268,8 +268,6 @@ func TestControlRefuses(t *testing.T) {
 		"hello: role 3":                   hello(func(h *wire.Hello) { h.Role = 3 }),
 		"hello: program":                  hello(func(h *wire.Hello) { h.Program = strings.Repeat("x", 1025) }),
 		"hello: session":                  hello(func(h *wire.Hello) { h.Session = id[1:] }),
-		"hello: nonce":                    hello(func(h *wire.Hello) { h.Nonce = make([]byte, 1025) }),
-		"hello: proof":                    hello(func(h *wire.Hello) { h.Proof = make([]byte, 1025) }),
 		"hello: receiver without place":   hello(func(h *wire.Hello) { h.Destination = nil }),
 		"hello: sender with place":        hello(func(h *wire.Hello) { h.Role = wire.Role_SENDER }),
 		"hello: place without id":         hello(func(h *wire.Hello) { h.Destination.Id = nil }),

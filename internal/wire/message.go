@@ -8,7 +8,7 @@ import (
 type Type byte
 
 // The types of messages. Numbers are never used again for anything else;
-// 24 to 31 are kept for what doc.go names.
+// 27 to 31 are kept for what doc.go names.
 const (
 	TypeHello    Type = 1  // control, both ways
 	TypeSeal     Type = 3  // control, sender → receiver
@@ -32,6 +32,10 @@ const (
 	TypeProof     Type = 21 // sender → receiver
 	TypeKnown     Type = 22 // control, receiver → sender
 	TypeAck       Type = 23 // control, both ways
+
+	TypeKnock     Type = 24 // dialer → listener
+	TypeChallenge Type = 25 // listener → dialer
+	TypeResponse  Type = 26 // dialer → listener
 )
 
 const (

@@ -53,6 +53,9 @@ func TestWriteSeeds(t *testing.T) {
 	seed("End", 1, b("\x01\x01"))
 	seed("Sums", 0, b("\x0e"+metaBytes+raw(d1)+"\x03\x00\x00\x00\x00"+raw(d2)))
 	seed("Sums", 1, b("\x02"+metaBytes+raw(d1)[1:]))
+	for i, c := range knocks {
+		seed("Knock", i, b(c.bytes))
+	}
 	for i, c := range proves {
 		seed("Prove", i, b(c.bytes))
 	}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	syncdirectory "github.com/sync-directory/sync-directory"
+	"github.com/sync-directory/sync-directory/internal/fault"
+)
+
+// tokenVariable is the variable of the environment that may hold the token.
+const tokenVariable = "SYNC_DIRECTORY_TOKEN"
+
+// maxTokenFile bounds what is read of a file that is said to hold a token.
+const maxTokenFile = 4 << 10
+
+// token returns the token that --token-file or the environment gives, "" for none. It
+// is taken out of the environment, which processes hand on. There is no flag that takes
+// it as such: every user of a machine sees the arguments of a command.
+func (f *flags) token(stdin io.Reader) (string, error) {
+	env, set := os.LookupEnv(tokenVariable)
+	if set {
+		if err := os.Unsetenv(tokenVariable); err != nil {
+			return "", fault.New(fault.Usage, "%s: %w", tokenVariable, err)
+		}
+	}
+	switch {
+	case f.tokenFile == "-":
+		return readToken("standard input", stdin)
+	case f.tokenFileSet:
+		file, err := openSecret(f.tokenFile)
+		if err != nil {
+			return "", fault.New(fault.Usage, "--token-file %s: %w", f.tokenFile, err)
+		}
+		defer file.Close()
+		return readToken("--token-file "+f.tokenFile, file)
+	case set && env == "":
+		return "", usage("%s is set and empty: unset it, or let it hold a token", tokenVariable)
+	}
+	return env, nil
+}
+
+// readToken reads one line.
+func readToken(what string, r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxTokenFile))
+	if err != nil {
+		return "", fault.New(fault.Usage, "%s: %w", what, err)
+	}
+	b = bytes.TrimRight(b, "\r\n")
+	if len(b) == 0 {
+		return "", usage("%s holds no token: make one with `sync-directory token`", what)
+	}
+	return string(b), nil
+}
+
+// tokenCommand makes tokens.
+func (c *command) tokenCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "token [FILE]",
+		Short: "make a token for both sides, in FILE (only its owner can read it) or on standard output",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			token := syncdirectory.NewToken()
+			if len(args) == 0 {
+				_, err := fmt.Fprintln(c.t.stdout, token)
+				return err
+			}
+			if err := writeSecret(args[0], token+"\n"); err != nil {
+				return fault.New(fault.Usage, "token: %w", err)
+			}
+			c.t.say("made %s: copy it to the other machine, and give --token-file on both", printable(args[0]))
+			return nil
+		},
+	}
+}
+
+// writeSecret makes a file that only its owner can read. One that is there already
+// stays as it is.
+func writeSecret(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
+}
