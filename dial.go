@@ -6,16 +6,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/sync-directory/sync-directory/internal/access"
 	"github.com/sync-directory/sync-directory/internal/fault"
-	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/resume"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -33,10 +31,31 @@ type DialOptions struct {
 	// without a single message getting through before the run fails; default 15,
 	// which takes two thirds of a minute where nobody answers; negative for none.
 	Retries int
+	// Header holds fields to send with the request for the connection, such as what a
+	// proxy before the listener asks for: none of those that make the handshake, as
+	// Host, Origin, Upgrade and Sec-WebSocket-Protocol do. They are never logged.
+	Header http.Header
+	// Proxy returns the HTTP proxy through which to connect, by CONNECT, or nil for
+	// none: a URL that begins with http:// or https:// and may hold a user and a
+	// password for the proxy. It is asked with the scheme http for ws and https for wss,
+	// and http.ProxyURL returns such a function. Default: http.ProxyFromEnvironment,
+	// which goes by HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and knows none for localhost
+	// and loopback addresses.
+	Proxy func(*http.Request) (*url.URL, error)
 
 	Security
 
 	conn transport.Options // shorter intervals in tests
+}
+
+// transport returns what the transport is told, each time anew.
+func (o DialOptions) transport() transport.DialOptions {
+	return transport.DialOptions{Header: o.Header, Proxy: o.Proxy, Within: o.ConnectTimeout, TLS: o.TLS, Conn: o.conn}
+}
+
+// check reports what no waiting mends, before anything is made for the run.
+func (o DialOptions) check(url string) error {
+	return fault.With(fault.Usage, transport.CheckDial(url, o.transport()))
 }
 
 // dialer carries out a session with whom it dials.
@@ -205,7 +224,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 // open makes one attempt at a connection over which both sides have proved the token,
 // if there is one.
 func (d *dialer) open(ctx context.Context) (wire.Conn, error) {
-	conn, err := transport.Dial(ctx, d.url, transport.DialOptions{Within: d.o.ConnectTimeout, TLS: d.o.TLS, Inner: d.inner, Conn: d.o.conn})
+	o := d.o.transport()
+	o.Inner = d.inner
+	conn, err := transport.Dial(ctx, d.url, o)
 	if err != nil || d.token == nil || d.inner != nil {
 		return conn, err
 	}
@@ -226,7 +247,7 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 		if ctx.Err() != nil {
 			return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 		}
-		if final := refused(d.url, err); final != nil {
+		if final := refused(place(d.url), err); final != nil {
 			return nil, final
 		}
 		d.options().Log.Debug("not connected yet", "url", place(d.url), "error", err)
@@ -237,56 +258,4 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", place(d.url), d.o.ConnectTimeout, err)
 		}
 	}
-}
-
-// place returns url without its query, which may be a secret of a gateway's.
-func place(url string) string {
-	at, _, _ := strings.Cut(url, "?")
-	return at
-}
-
-// refused returns the error for a refusal that waiting does not mend, or nil.
-func refused(url string, err error) error {
-	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Code != fault.Lost {
-		return f
-	}
-	at := place(url)
-	if s := (*transport.StatusError)(nil); errors.As(err, &s) {
-		said := report.Clip(strings.Join(strings.Fields(s.Body), " "), 200)
-		switch s.Code {
-		case http.StatusForbidden:
-			if strings.Contains(s.Body, "token") { // our own listener's words
-				return fault.New(fault.Access, "%s: %s", at, said)
-			}
-			return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL: %s", at, said)
-		case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-			return fault.New(fault.Access, "%s or a proxy before it asks for credentials (%d): %s", at, s.Code, said)
-		case http.StatusBadRequest:
-			if strings.Contains(s.Body, "subprotocol") { // our own listener's words
-				return fault.New(fault.Version, "%s speaks another version of the protocol (400): %s", at, said)
-			}
-		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return nil // a proxy before a listener that is not up yet
-		}
-		return fault.New(fault.Connect, "%s is no sync-directory: it answered %d to the upgrade: %s", at, s.Code, said)
-	}
-	if d := (*net.DNSError)(nil); errors.As(err, &d) && d.IsNotFound {
-		return fault.New(fault.Connect, "no connection to %s: %w", at, err)
-	}
-	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
-		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", at, t.Err)
-	}
-	if o := (*net.OpError)(nil); errors.As(err, &o) && o.Op == "remote error" { // an alert of TLS
-		return fault.New(fault.Access, "%s refused this side's part of TLS (%w): does it ask for a certificate (--cert, --key), or a newer TLS?", at, o.Err)
-	}
-	if h := (tls.RecordHeaderError{}); errors.As(err, &h) {
-		return fault.New(fault.Access, "%s does not speak TLS: should it be ws:// instead of wss://?", at)
-	}
-	if errors.Is(err, transport.ErrOldHTTP) {
-		return fault.New(fault.Access, "%s answers, but not as HTTP/1.1: should it be wss:// instead of ws://?", at)
-	}
-	if errors.Is(err, transport.ErrURL) {
-		return fault.With(fault.Usage, err)
-	}
-	return nil
 }

@@ -30,6 +30,11 @@ type ListenOptions struct {
 	// beside localhost, loopback addresses and the address it listens on.
 	// With a Token any name will do.
 	AllowHosts []string
+	// BasePath is the one path at which there are connections, such as "/sync" where a
+	// proxy has a path for each of its services: letters, digits and -._~ between
+	// slashes. A slash at its end makes no difference. Default "/". GET /healthz is
+	// answered beside it.
+	BasePath string
 	// KeepRunning serves one session after the other until the context
 	// ends.
 	KeepRunning bool
@@ -115,7 +120,7 @@ func listen(ctx context.Context, e endpoint, o ListenOptions) (Result, error) {
 
 // serving says whom the transport lets in.
 func (h *host) serving() transport.ServeOptions {
-	o := transport.ServeOptions{Hosts: h.o.AllowHosts, TLS: h.o.TLS, Log: h.options().Log, Conn: h.o.conn}
+	o := transport.ServeOptions{Hosts: h.o.AllowHosts, BasePath: h.o.BasePath, TLS: h.o.TLS, Log: h.options().Log, Conn: h.o.conn}
 	if h.token != nil {
 		o.AnyHost, o.OnlyInner = true, h.o.EndToEnd
 		o.Inner = h.token.Listen(func() { h.slow.Wait(h.ctx, time.Now()) })

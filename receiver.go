@@ -47,6 +47,9 @@ type Receiver struct {
 
 // Dial connects to a sender that listens at a ws or wss URL, and mirrors.
 func (r *Receiver) Dial(ctx context.Context, url string, o DialOptions) (Result, error) {
+	if err := o.check(url); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
 	to, err := r.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sync-directory/sync-directory/internal/access"
 	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -65,8 +66,12 @@ func (o *ListenOptions) Exposed() bool {
 	return false
 }
 
-// check refuses to listen for others where nobody has to prove anything.
+// check refuses, before anything is made for the run, what makes no sense, and to listen
+// for others where nobody has to prove anything.
 func (o *ListenOptions) check() error {
+	if err := transport.CheckBasePath(o.BasePath); err != nil {
+		return fault.With(fault.Usage, err)
+	}
 	if o.Exposed() && o.Token == "" && !o.Insecure {
 		return fault.New(fault.Usage, `--listen %s lets other machines connect, and nothing tells friend from foe; either
   make a token, and give it to both sides:  sync-directory token FILE, then --token-file FILE

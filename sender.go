@@ -28,6 +28,9 @@ type Sender struct {
 
 // Dial connects to a receiver that listens at a ws or wss URL, and mirrors.
 func (s *Sender) Dial(ctx context.Context, url string, o DialOptions) (Result, error) {
+	if err := o.check(url); err != nil {
+		return Result{Code: CodeOf(err)}, err
+	}
 	from, err := s.open()
 	if err != nil {
 		return Result{Code: CodeOf(err)}, err

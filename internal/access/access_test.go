@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: got %v", text, err)
 		}
 	}
-	if New() == New() {
+	if first := New(); first == New() {
 		t.Error("two tokens are the same")
 	}
 }

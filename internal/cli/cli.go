@@ -67,6 +67,9 @@ func (c *command) execute(ctx context.Context) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := f.readHeaders(); err != nil {
+		return err
+	}
 	c.keepsRunning.Store(f.keepRunning)
 	log, closeLog, err := f.logger(c.t.stderr)
 	if err != nil {
@@ -161,7 +164,7 @@ func (c *command) reload() {
 }
 
 func (f *flags) dial(security syncdirectory.Security) syncdirectory.DialOptions {
-	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries, Security: security}
+	o := syncdirectory.DialOptions{ConnectTimeout: f.contimeout, BusyTimeout: f.timeout, Retries: f.retries, Header: f.headers, Security: security}
 	if o.Retries == 0 {
 		o.Retries = -1 // where 0 is the default
 	}
@@ -176,6 +179,7 @@ func (c *command) listen(security syncdirectory.Security) syncdirectory.ListenOp
 		Insecure:    f.insecure,
 		AllowHosts:  f.allowHost,
 		KeepRunning: f.keepRunning,
+		BasePath:    f.basePath,
 		Security:    security,
 	}
 	o.OnListening = c.listening(&o)

@@ -91,6 +91,9 @@ type flags struct {
 	selfSigned  bool
 	insecure    bool
 	keepRunning bool
+	basePath    string
+	header      []string
+	headers     map[string][]string // what header says
 
 	links, checksum       bool
 	whole, noCache        bool
@@ -156,7 +159,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.StringVar(&f.from, "from", "", "give the contents of `DIR`")
 	p.StringVar(&f.outputDir, "output-dir", "", "make `DIR` equal to the source; made when missing")
 	p.IntVar(&f.port, "port", 0, "listen on port `N`; 0 takes a free one")
-	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host")
+	p.StringVar(&f.to, "to", "", "dial `URL`: ws://host:port or wss://host/path; HTTPS_PROXY and HTTP_PROXY name a proxy on the way")
 
 	p.BoolVarP(&f.links, "links", "l", false, "mirror symbolic links as links (sender); without it they are left alone")
 	p.BoolVarP(&f.checksum, "checksum", "c", false, "compare all content, not only where size and time prove nothing")
@@ -185,6 +188,9 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolVar(&f.insecure, "insecure", false, "let anybody who reaches --listen connect, without any proof")
 	p.StringArrayVar(&f.allowHost, "allow-host", nil, "let requests name the listener `NAME`; may be repeated")
 	p.BoolVar(&f.keepRunning, "keep-running", false, "serve one session after the other")
+
+	p.StringVar(&f.basePath, "base-path", "", "let connections in at `/PATH` only, as a proxy forwards it")
+	p.StringArrayVar(&f.header, "header", nil, "send `'Name: value'` with --to, or the lines of a file, @FILE; may be repeated")
 
 	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
@@ -261,8 +267,10 @@ func (f *flags) checkValues() error {
 		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")
 	case f.insecure && len(f.listen) == 0:
 		return usage("--insecure goes with --listen: without that, only this machine can connect")
-	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure) && !f.portSet:
-		return usage("--listen, --allow-host, --insecure and --keep-running need --port")
+	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure || f.basePath != "") && !f.portSet:
+		return usage("--listen, --allow-host, --insecure, --keep-running and --base-path need --port")
+	case len(f.header) > 0 && f.to == "":
+		return usage("--header goes with --to, whose request it is")
 	case f.tokenFileSet && f.tokenFile == "":
 		return usage("--token-file names no file")
 	case (f.tokenFileSet || f.e2e) && f.to == "" && !f.portSet:
@@ -317,5 +325,5 @@ func (f *flags) urlOf(addr net.Addr) string {
 	if f.cert != "" || f.selfSigned {
 		scheme = "wss"
 	}
-	return fmt.Sprintf("%s://%s", scheme, net.JoinHostPort(host, port))
+	return fmt.Sprintf("%s://%s%s", scheme, net.JoinHostPort(host, port), f.basePath)
 }

@@ -27,7 +27,14 @@ type run struct {
 
 func begin(t *testing.T, args ...string) *run {
 	t.Helper()
+	return beginWith(t, nil, args...)
+}
+
+// beginWith begins a process that has some variables of its own in its environment.
+func beginWith(t *testing.T, env []string, args ...string) *run {
+	t.Helper()
 	r := &run{cmd: exec.Command("sync-directory", args...), done: make(chan struct{})}
+	r.cmd.Env = append(os.Environ(), env...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	must(t, r.cmd.Start())
 	go func() {

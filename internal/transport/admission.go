@@ -58,9 +58,6 @@ type admission struct {
 
 func newAdmission(opts *ServeOptions) *admission {
 	a := &admission{path: opts.BasePath, anyHost: opts.AnyHost, hosts: map[string]bool{}, inner: opts.Inner != nil, onlyInner: opts.OnlyInner}
-	if a.path == "" {
-		a.path = "/"
-	}
 	for _, h := range opts.Hosts {
 		a.hosts[hostName(h)] = true
 	}
@@ -83,7 +80,7 @@ func (a *admission) atDoor(r *http.Request) *refusal {
 func (a *admission) forUpgrade(r *http.Request) (string, *refusal) {
 	asked := r.Header["Sec-Websocket-Protocol"]
 	switch inner := hasToken(asked, ProtocolTLS); {
-	case r.URL.Path != a.path:
+	case !samePath(r.URL.Path, a.path):
 		return "", refusePath
 	case r.Method != http.MethodGet:
 		return "", refuseMethod

@@ -119,6 +119,8 @@ func under(conn net.Conn) net.Conn {
 		return c.t
 	case *tunnel:
 		return c.Conn
+	case *earlyConn:
+		return c.Conn
 	case *tls.Conn:
 		return c.NetConn()
 	case *visitor:

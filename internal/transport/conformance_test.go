@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ func TestConformance(t *testing.T) {
 type server struct {
 	addr  string // of the first listener
 	conns chan wire.Conn
+	from  atomic.Value // string: where the last one in conns comes from
 	stop  func() error // ends Serve and returns its error
 }
 
@@ -53,7 +55,8 @@ func serve(t testing.TB, opts transport.ServeOptions, ls ...net.Listener) *serve
 	s := &server{addr: ls[0].Addr().String(), conns: make(chan wire.Conn)}
 	done := make(chan error, 1)
 	go func() {
-		done <- transport.Serve(ctx, ls, opts, func(c wire.Conn, _ transport.Caller) {
+		done <- transport.Serve(ctx, ls, opts, func(c wire.Conn, from transport.Caller) {
+			s.from.Store(from.Remote)
 			select {
 			case s.conns <- c:
 				<-ctx.Done()

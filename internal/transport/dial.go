@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -26,15 +25,22 @@ const (
 // DialOptions say how Dial connects. The zero value of each field means its
 // default.
 type DialOptions struct {
-	// NetDial opens the connection to an address "host:port": the place
-	// for proxies; default net.Dialer.
+	// NetDial opens the connection to an address "host:port", of the peer or
+	// of a proxy; default net.Dialer.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Proxy returns the HTTP proxy through which to connect, by CONNECT, nil for
+	// none. It is asked with the URL's scheme as http or https. A user and
+	// a password in what it returns are given to the proxy. Default:
+	// http.ProxyFromEnvironment, which goes by HTTPS_PROXY for wss, HTTP_PROXY for
+	// ws and NO_PROXY, and knows no proxy for this machine itself.
+	Proxy func(*http.Request) (*url.URL, error)
 	// TLS is the configuration for wss; default: the system's roots. TLS
 	// 1.3 and HTTP/1.1 are asked for in any case.
 	TLS *tls.Config
 	// Inner is the configuration of TLS inside the WebSocket; nil for none.
 	Inner *tls.Config
-	// Header holds fields to send with the request.
+	// Header holds fields to send with the request, none of those that make the
+	// handshake. They are not for Proxy, which sees them where the URL begins with ws.
 	Header http.Header
 	// Within bounds the whole of Dial; default 30 s.
 	Within time.Duration
@@ -74,11 +80,28 @@ func newStatusError(status int, answer io.Reader) *StatusError {
 	return e
 }
 
+// CheckDial reports what makes Dial fail whoever is there: an error that is ErrURL,
+// ErrHeader or ErrProxy.
+func CheckDial(address string, opts DialOptions) error {
+	u, err := parseURL(address)
+	if err != nil {
+		return err
+	}
+	if _, err := opts.proxyFor(u); err != nil {
+		return err
+	}
+	return checkFields(opts.Header)
+}
+
 // Dial connects to a ws or wss URL. It follows no redirect. A refused upgrade
-// is a *StatusError; errors of the network are wrapped.
+// is a *StatusError, a refusal by a proxy a *ProxyError; errors of the network are
+// wrapped.
 func Dial(ctx context.Context, address string, opts DialOptions) (wire.Conn, error) {
 	u, err := parseURL(address)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkFields(opts.Header); err != nil {
 		return nil, err
 	}
 	if opts.Within == 0 {
@@ -142,26 +165,49 @@ func parseURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// connect opens the connection, with TLS if the URL asks for it.
+// connect opens the connection, through a proxy if there is one and with TLS if
+// the URL asks for it.
 func connect(ctx context.Context, u *url.URL, opts *DialOptions) (net.Conn, error) {
-	dial := opts.NetDial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
+	proxy, err := opts.proxyFor(u)
+	if err != nil {
+		return nil, err
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
+	var conn net.Conn
+	if proxy != nil {
+		conn, err = through(ctx, proxy, hostPort(u), opts)
+	} else {
+		conn, err = opts.dial(ctx, hostPort(u))
 	}
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil || u.Scheme == "ws" {
 		return conn, err
 	}
-	secure := tls.Client(conn, tlsConfig(opts.TLS, u.Hostname()))
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
+	return secure(ctx, conn, tlsConfig(opts.TLS, u.Hostname()))
+}
+
+func (o *DialOptions) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if o.NetDial != nil {
+		return o.NetDial(ctx, "tcp", addr)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+}
+
+// hostPort returns the address that u names, with its scheme's port if it names none.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ws": "80", "wss": "443", "http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// secure begins TLS on a connection, which it closes if that fails.
+func secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		hardClose(conn)
 		return nil, err
 	}
-	return secure, nil
+	return secured, nil
 }
 
 func tlsConfig(base *tls.Config, host string) *tls.Config {
@@ -183,20 +229,30 @@ func only13(c *tls.Config) *tls.Config {
 }
 
 // shake asks for the upgrade, bounded by ctx and by answerLimit.
-func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header, protocol string) ([]byte, error) {
+func shake(ctx context.Context, conn net.Conn, u *url.URL, header http.Header, protocol string) (early []byte, err error) {
+	err = within(ctx, conn, func() error {
+		early, err = upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header, protocol)
+		return err
+	})
+	return early, err
+}
+
+// within does something with a connection that ends when ctx does.
+func within(ctx context.Context, conn net.Conn, do func() error) error {
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		_ = conn.SetDeadline(time.Unix(1, 0)) // ends reads and writes
 	})
-	early, err := upgradeClient(bounded{io.LimitReader(conn, answerLimit), conn}, u, header, protocol)
-	if !stop() {
-		<-stopped
-		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, ctx.Err()
-		}
+	err := do()
+	if stop() {
+		return err
 	}
-	return early, err
+	<-stopped
+	if refused := (*StatusError)(nil); errors.As(err, &refused) {
+		return err
+	}
+	return ctx.Err() // what was read by then may look like anything
 }
 
 // bounded reads a limited part of what it writes to.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,15 +35,17 @@ func TestDialRefused(t *testing.T) {
 
 func TestDialStatus(t *testing.T) {
 	s := serve(t, transport.ServeOptions{})
+	there := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.addr)
+	}
 	for _, test := range []struct {
-		url    string
-		header http.Header
-		want   int
+		url  string
+		want int
 	}{
-		{s.url() + "other", nil, 404},
-		{s.url(), http.Header{"Origin": {"https://example.com"}}, 403},
+		{s.url() + "other", 404},
+		{"ws://other.example/", 403},
 	} {
-		_, err := transport.Dial(t.Context(), test.url, transport.DialOptions{Header: test.header})
+		_, err := transport.Dial(t.Context(), test.url, transport.DialOptions{NetDial: there})
 		var refused *transport.StatusError
 		if !errors.As(err, &refused) || refused.Code != test.want || refused.Body == "" {
 			t.Errorf("dial %s: %v, want status %d", test.url, err, test.want)

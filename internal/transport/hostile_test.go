@@ -114,6 +114,19 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
+// TestCloseWithoutMask: a server takes the close frame that a proxy has not masked for
+// what it is.
+func TestCloseWithoutMask(t *testing.T) {
+	s := serve(t, transport.ServeOptions{})
+	_, r := upgradeRaw(t, s, []byte{0x88, 2, 0x03, 0xe9})
+	ours := s.accept(t)
+	_, err := ours.Read()
+	if closed := (*wire.CloseError)(nil); !errors.As(err, &closed) || closed.Code != wire.CloseAway {
+		t.Errorf("read: %v", err)
+	}
+	wantCloseFrame(t, r, wire.CloseAway)
+}
+
 // wantCloseFrame reads a server's frame and fails unless it closes with code.
 func wantCloseFrame(t *testing.T, r io.Reader, code wire.CloseCode) {
 	t.Helper()

@@ -22,7 +22,8 @@ type ServeOptions struct {
 	Hosts []string
 	// AnyHost accepts every host: for a listener that asks for a token.
 	AnyHost bool
-	// BasePath is the one path that upgrades; default "/".
+	// BasePath is the one path that upgrades, one that CheckBasePath accepts;
+	// default "/".
 	BasePath string
 	// TLS makes the listeners ones of wss; nil of ws. TLS 1.3 and HTTP/1.1 are
 	// asked for in any case.
@@ -154,7 +155,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.running.Done()
 
 	refused := s.admission.atDoor(r)
-	if refused == nil && r.URL.Path == "/healthz" {
+	if refused == nil && r.URL.Path == health {
 		answerHealth(w, r)
 		return
 	}
@@ -170,6 +171,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.upgrade(w, r, protocol)
 }
+
+// health is the one path at which there is an answer for whoever asks.
+const health = "/healthz"
 
 func answerHealth(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
