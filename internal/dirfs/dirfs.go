@@ -34,6 +34,9 @@ var (
 	// ErrReplaced says that something, mostly a directory, is not the one
 	// that it was.
 	ErrReplaced = errors.New("was replaced by another")
+	// ErrShared says that something has further names, which may be anywhere,
+	// and is not changed in place.
+	ErrShared = errors.New("has further names")
 )
 
 // Info is what the system knows of an entry, without following links.
@@ -109,8 +112,8 @@ type Dir interface {
 	// RemoveDir removes an empty directory.
 	RemoveDir(name string) error
 	// SetLinkTime sets the modification time of a link itself. It fails
-	// with errors.ErrUnsupported where the system cannot, and with EINVAL
-	// where name is no link.
+	// with errors.ErrUnsupported where the system cannot, with EINVAL where
+	// name is no link, and with ErrShared where the link has further names.
 	SetLinkTime(name string, t tree.Time) error
 	// Chmod sets the directory's own permission bits.
 	Chmod(perm uint16) error

@@ -116,15 +116,19 @@ func (d *portableDir) remove(op, name string, check func(isDir bool) error) erro
 
 // SetLinkTime implements Dir.
 //
-// RACE: between the look and the change name may become something else in
-// the same directory, which then gets the time. Nothing is followed.
+// RACE: but on Linux, name may become something else between the look and the
+// change, which then gets the time. Nothing is followed.
 func (d *portableDir) SetLinkTime(name string, t tree.Time) error {
 	if err := checkPortable("utimes", name); err != nil {
 		return err
 	}
 	fi, err := d.root.Lstat(name)
-	if err == nil && fi.Mode()&os.ModeSymlink == 0 {
+	switch {
+	case err != nil:
+	case fi.Mode()&os.ModeSymlink == 0:
 		err = syscall.EINVAL
+	case infoOf(fi).Nlink > 1:
+		err = ErrShared
 	}
 	if err == nil {
 		err = checkTime(t)
