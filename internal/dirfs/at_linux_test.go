@@ -140,11 +140,11 @@ func (r *race) plant() error {
 		return err == nil && info.Mode()&fs.ModeSymlink != 0
 	}
 	one, other := isLink("n"), isLink("n.other")
-	switch {
+	switch { // what cannot be removed has flipped
 	case one && other:
-		ok(r, os.RemoveAll(r.at("n")))
+		_ = os.RemoveAll(r.at("n"))
 	case !one && !other:
-		ok(r, os.RemoveAll(r.at("n.other")))
+		_ = os.RemoveAll(r.at("n.other"))
 	}
 	return r.both()
 }

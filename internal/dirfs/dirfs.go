@@ -29,7 +29,7 @@ var (
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrNotLink says that ReadLink met something that is no link.
 	ErrNotLink = errors.New("not a link")
-	// ErrMount says that OpenDir met another file system.
+	// ErrMount says that OpenDir or Open met another file system.
 	ErrMount = errors.New("is a mount point")
 	// ErrReplaced says that something, mostly a directory, is not the one
 	// that it was.
@@ -53,8 +53,8 @@ type Info struct {
 
 // Options say how a root is opened.
 type Options struct {
-	// CrossMounts allows OpenDir to enter other file systems. It is for a
-	// source; a destination never crosses.
+	// CrossMounts allows OpenDir and Open to enter other file systems. It is
+	// for a source; a destination never crosses.
 	CrossMounts bool
 	// Portable asks for the implementation over os.Root where there is
 	// another.
@@ -82,7 +82,8 @@ type Dir interface {
 	// file system is ErrMount, unless the root allows crossing.
 	OpenDir(name string) (Dir, error)
 	// Open opens a regular file for reading, and never waits: anything else
-	// is ErrNotRegular, a link is ELOOP. Who knows that an entry is no
+	// is ErrNotRegular, a link is ELOOP, one of another file system as OpenDir
+	// has it. Who knows that an entry is no
 	// regular file does not ask: the system may have to open it to tell.
 	Open(name string) (File, error)
 	// ReadLink returns a link's target as it stands. Anything else is ErrNotLink.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -157,11 +158,13 @@ func (r *race) flip(f flipper, name string) (stop func()) {
 			}
 		}
 	}()
-	return func() {
+	stop = sync.OnceFunc(func() {
 		close(quit)
 		<-done
 		ok(r, unix.Close(dir))
-	}
+	})
+	r.Cleanup(stop) // also where the test ends early
+	return stop
 }
 
 // run makes a call over and over while name flips.
