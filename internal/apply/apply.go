@@ -252,7 +252,10 @@ func (a *Applier) Touch(s tree.Step) error {
 			return a.copy(s)
 		}
 		err = a.touchFile(s)
-		if errors.Is(err, ErrUnopened) {
+		switch {
+		case errors.Is(err, dirfs.ErrShared):
+			return a.copy(s)
+		case errors.Is(err, ErrUnopened):
 			return err
 		}
 	}
@@ -291,6 +294,9 @@ func (a *Applier) touchFile(s tree.Step) error {
 		info, err := f.Info()
 		if err == nil {
 			err = isStill(s.Have, info)
+		}
+		if err == nil && info.Nlink > 1 { // since the scan
+			err = dirfs.ErrShared
 		}
 		if err != nil {
 			return err
