@@ -51,7 +51,7 @@ func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
 		return errInDestination
 	}
 	if _, err := os.Lstat(b.dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(b.dir, 0o777); err != nil {
+		if err := makePrivate(b.dir); err != nil {
 			return err
 		}
 		b.made = true

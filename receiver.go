@@ -21,7 +21,8 @@ import (
 // Receiver takes a directory.
 type Receiver struct {
 	// Dir is the directory that becomes equal to the source. It is made
-	// when it is missing. It may be reached through links; below it none is
+	// when it is missing, and is its owner's alone until the first run gives it the
+	// source's permission. It may be reached through links; below it none is
 	// followed. It is locked: a second receiver fails.
 	Dir string
 	// ForceRoot allows Dir to be the root of the file system or the home
@@ -35,7 +36,7 @@ type Receiver struct {
 	IgnoreSpace bool
 	// BackupDir is a directory in which what is replaced or removed is saved, under
 	// its relative path and durably, before it goes; "" for none. It is made when
-	// it is missing, and, but for directories above it, gone again if nothing was
+	// it is missing, for its owner alone, and, but for directories above it, gone again if nothing was
 	// saved. It is locked, and must not be in Dir or the source, nor they in it. A file that an earlier session has saved
 	// under the same path is replaced; what else has the name stays, and ".~1~" comes
 	// after that of what is saved. Directories and files that move are not saved, but
@@ -160,7 +161,7 @@ func (r *Receiver) prepare() (string, error) {
 		return "", errors.New("destination: no directory given")
 	}
 	if _, err := os.Lstat(r.Dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+		if err := makePrivate(r.Dir); err != nil {
 			return "", fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
 		}
 	}
@@ -172,6 +173,28 @@ func (r *Receiver) prepare() (string, error) {
 		return "", fault.New(fault.Path, "destination %s is %s: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir, what)
 	}
 	return path, nil
+}
+
+// makePrivate makes a directory that is missing, with those above it: what comes into it
+// may be less for others than the umask would have it.
+func makePrivate(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	above := filepath.Dir(path)
+	if err := os.MkdirAll(above, 0o777); err != nil {
+		return err
+	}
+	d, err := dirfs.OpenRoot(above, dirfs.Options{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Mkdir(filepath.Base(path), 0o700); !errors.Is(err, fs.ErrExist) { // made meanwhile
+		return err
+	}
+	return nil
 }
 
 // precious says what a directory is that nobody means to give away, or "".

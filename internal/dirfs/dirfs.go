@@ -49,6 +49,7 @@ type Info struct {
 	MTime    tree.Time
 	CTime    tree.Time // zero where the system has none
 	Dev, Ino uint64    // zero where the system has none
+	Owner    uint32    // the user that it belongs to; zero where the system has none
 }
 
 // Options say how a root is opened.

@@ -21,5 +21,6 @@ func sysInfo(i *Info, sys any) {
 		i.CTime = tree.Time{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)}
 		i.Alloc = st.Blocks * 512
 		i.Dev, i.Ino = uint64(st.Dev), st.Ino
+		i.Owner = st.Uid
 	}
 }

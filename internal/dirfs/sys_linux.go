@@ -171,6 +171,7 @@ func statInfo(st *unix.Stat_t) Info {
 		CTime: tree.Time{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)},
 		Dev:   uint64(st.Dev),
 		Ino:   st.Ino,
+		Owner: st.Uid,
 	}
 }
 
