@@ -38,6 +38,7 @@ func openBackup(t *taker, destination string) (*backupDir, error) {
 		err = fault.New(fault.Path, "backup directory %s: %w", b.dir, cause(err))
 		return nil, errors.Join(err, b.close())
 	}
+	t.warn("backup directory", b.path, b.root)
 	return b, nil
 }
 

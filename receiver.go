@@ -14,6 +14,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/lock"
 	"github.com/sync-directory/sync-directory/internal/receiver"
+	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -100,10 +101,35 @@ func (r *Receiver) open() (*taker, error) {
 	if t.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
 	}
+	t.warn("destination", path, t.root)
 	if err := t.enter(path); err != nil {
 		return nil, errors.Join(err, t.root.Close())
 	}
 	return t, nil
+}
+
+// warn warns of a directory in which others can exchange what is there, or of one that
+// they can exchange itself. Nothing outside is touched then, but they decide what is in it.
+func (t *taker) warn(what, path string, root dirfs.Dir) {
+	if runtime.GOOS == "windows" { // whose permissions are not those
+		return
+	}
+	open := func(d dirfs.Dir) bool {
+		const others, sticky = 0o002, 0o1000
+		info, err := d.Self()
+		return err == nil && info.Perm&(others|sticky) == others
+	}
+	if open(root) {
+		t.Log.Warn("everybody may change what is in the "+what+": take the permission from others", "directory", report.Quote(path))
+	}
+	above, err := dirfs.OpenRoot(filepath.Dir(path), dirfs.Options{})
+	if err != nil {
+		return // nor can others, by this path
+	}
+	defer above.Close()
+	if open(above) {
+		t.Log.Warn("everybody may exchange the "+what+", since they may write to the directory that it is in: take the permission from others, or set its sticky bit", "directory", report.Quote(path))
+	}
 }
 
 // enter takes the lock and makes the working directory.
