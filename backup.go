@@ -69,7 +69,13 @@ func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
 	case under(destination, b.root):
 		return errAroundIt
 	}
-	b.lock, err = lock.Acquire(b.path)
+	l, err := lock.Acquire(b.path)
+	if err == nil {
+		err = locked(l, b.root)
+	}
+	if err == nil {
+		b.lock = l
+	}
 	return err
 }
 

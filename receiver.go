@@ -144,6 +144,9 @@ func (t *taker) enter(path string) (err error) {
 			return fault.New(fault.Path, "destination %s: %w, process %d", t.Dir, err, pid)
 		}
 	}
+	if err == nil {
+		err = locked(t.lock, t.root)
+	}
 	if err != nil {
 		return fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
 	}
@@ -159,6 +162,19 @@ func (t *taker) enter(path string) (err error) {
 		return errors.Join(err, t.backup.close(), t.lock.Release())
 	}
 	return nil
+}
+
+// locked fails unless the directory that is open is the one that l locks, which it gives
+// back then: both were reached by one path, after each other.
+func locked(l *lock.Lock, root dirfs.Dir) error {
+	info, err := root.Self()
+	if err == nil && !l.On(info.Dev, info.Ino) {
+		err = dirfs.ErrReplaced
+	}
+	if err != nil {
+		err = errors.Join(err, l.Release())
+	}
+	return err
 }
 
 // work makes the working directories that are not there.
