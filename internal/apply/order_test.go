@@ -179,6 +179,36 @@ func TestHardLinksThatCome(t *testing.T) {
 	}
 }
 
+// A new directory that somebody has exchanged for another one, after it was installed and
+// before it has its metadata: the other one keeps its own, and is not worked in.
+func TestNewDirectoryIsReplaced(t *testing.T) {
+	for _, portable := range []bool{false, true} {
+		outside := temp(t)
+		to, from := filepath.Join(outside, "to"), temp(t)
+		ok(t, os.Mkdir(to, 0o755))
+		treetest.Make(t, from, "./ @5\nn/ 755 @9\nn/sub/ 750 @9\nn/sub/f @9 =f")
+		treetest.Make(t, outside, "theirs/ 700 @3\ntheirs/sub/ 700 @3\ntheirs/sub/f 600 @3 =theirs")
+		done := false
+		code, why := mirror(t, from, to, portable, func(c dirfs.Call) error {
+			if _, err := os.Lstat(filepath.Join(to, "n")); err == nil && !done {
+				done = true
+				ok(t, os.Rename(filepath.Join(to, "n"), filepath.Join(outside, "saved")))
+				ok(t, os.Rename(filepath.Join(outside, "theirs"), filepath.Join(to, "n")))
+			}
+			return nil
+		})
+		if code != fault.Partial || !done {
+			t.Errorf("%v, code %d: %s", done, code, why)
+		}
+		got := treetest.Read(t, to)
+		for _, line := range []string{"\nn/ 700 @3\n", "\nn/sub/ 700 @3\n", "\nn/sub/f 600 @3 =theirs\n"} {
+			if !strings.Contains(got, line) {
+				t.Errorf("there is no %q in\n%s", line, got)
+			}
+		}
+	}
+}
+
 // What the system does not permit in a directory of ours is permitted for as
 // long as it takes, and the directory ends as it shall be.
 func TestPermission(t *testing.T) {
