@@ -26,7 +26,8 @@ func (d *portableDir) Mkdir(name string, perm uint16) error {
 }
 
 // exactBits makes the bits of a directory just made those that were asked
-// for, whatever the umask, a default ACL or a setgid parent made of them.
+// for, whatever the umask, a default ACL or a setgid parent made of them. Where the
+// umask keeps a directory from its owner that fails, but for root.
 func (d *portableDir) exactBits(name string, perm uint16) error {
 	if !hasPermBits {
 		return nil
