@@ -23,7 +23,7 @@ func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirf
 }
 
 // seal gives a file that is complete its metadata and closes it. Until then it is
-// private, and its umask, or a default ACL, may have left it anything.
+// private; a umask may have left its owner even less.
 func (a *Area) seal(f dirfs.File, in dirfs.Dir, name string, m wire.Meta) (info dirfs.Info, err error) {
 	err = f.Chmod(m.Perm)
 	if err == nil {
