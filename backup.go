@@ -38,6 +38,7 @@ func openBackup(t *taker, destination string) (*backupDir, error) {
 		err = fault.New(fault.Path, "backup directory %s: %w", b.dir, cause(err))
 		return nil, errors.Join(err, b.close())
 	}
+	t.warn("backup directory", b.path, b.root)
 	return b, nil
 }
 
@@ -51,7 +52,7 @@ func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
 		return errInDestination
 	}
 	if _, err := os.Lstat(b.dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(b.dir, 0o777); err != nil {
+		if err := makePrivate(b.dir); err != nil {
 			return err
 		}
 		b.made = true
@@ -68,7 +69,13 @@ func (b *backupDir) open(destination string, root dirfs.Dir) (err error) {
 	case under(destination, b.root):
 		return errAroundIt
 	}
-	b.lock, err = lock.Acquire(b.path)
+	l, err := lock.Acquire(b.path)
+	if err == nil {
+		err = locked(l, b.root)
+	}
+	if err == nil {
+		b.lock = l
+	}
 	return err
 }
 

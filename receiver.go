@@ -15,6 +15,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/lock"
 	"github.com/sync-directory/sync-directory/internal/receiver"
+	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -22,7 +23,8 @@ import (
 // Receiver takes a directory.
 type Receiver struct {
 	// Dir is the directory that becomes equal to the source. It is made
-	// when it is missing. It may be reached through links; below it none is
+	// when it is missing, and is its owner's alone until the first run gives it the
+	// source's permission. It may be reached through links; below it none is
 	// followed. It is locked: a second receiver fails.
 	Dir string
 	// ForceRoot allows Dir to be the root of the file system or the home
@@ -36,7 +38,7 @@ type Receiver struct {
 	IgnoreSpace bool
 	// BackupDir is a directory in which what is replaced or removed is saved, under
 	// its relative path and durably, before it goes; "" for none. It is made when
-	// it is missing, and, but for directories above it, gone again if nothing was
+	// it is missing, for its owner alone, and, but for directories above it, gone again if nothing was
 	// saved. It is locked, and must not be in Dir or the source, nor they in it. A file that an earlier session has saved
 	// under the same path is replaced; what else has the name stays, and ".~1~" comes
 	// after that of what is saved. Directories and files that move are not saved, but
@@ -106,10 +108,35 @@ func (r *Receiver) open() (*taker, error) {
 	if t.root, err = dirfs.OpenRoot(path, dirfs.Options{}); err != nil {
 		return nil, fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
 	}
+	t.warn("destination", path, t.root)
 	if err := t.enter(path); err != nil {
 		return nil, errors.Join(err, t.root.Close())
 	}
 	return t, nil
+}
+
+// warn warns of a directory in which others can exchange what is there, or of one that
+// they can exchange itself. Nothing outside is touched then, but they decide what is in it.
+func (t *taker) warn(what, path string, root dirfs.Dir) {
+	if runtime.GOOS == "windows" { // whose permissions are not those
+		return
+	}
+	open := func(d dirfs.Dir) bool {
+		const others, sticky = 0o002, 0o1000
+		info, err := d.Self()
+		return err == nil && info.Perm&(others|sticky) == others
+	}
+	if open(root) {
+		t.Log.Warn("everybody may change what is in the "+what+": take the permission from others", "directory", report.Quote(path))
+	}
+	above, err := dirfs.OpenRoot(filepath.Dir(path), dirfs.Options{})
+	if err != nil {
+		return // nor can others, by this path
+	}
+	defer above.Close()
+	if open(above) {
+		t.Log.Warn("everybody may exchange the "+what+", since they may write to the directory that it is in: take the permission from others, or set its sticky bit", "directory", report.Quote(path))
+	}
 }
 
 // enter takes the lock and makes the working directory.
@@ -123,6 +150,9 @@ func (t *taker) enter(path string) (err error) {
 		if pid > 0 {
 			return fault.New(fault.Path, "destination %s: %w%s", t.Dir, err, fmt.Sprintf(", process %d", pid))
 		}
+	}
+	if err == nil {
+		err = locked(t.lock, t.root)
 	}
 	if err != nil {
 		return fault.New(fault.Path, "destination %s: %w", t.Dir, cause(err))
@@ -139,6 +169,19 @@ func (t *taker) enter(path string) (err error) {
 		return errors.Join(err, t.backup.close(), t.lock.Release())
 	}
 	return nil
+}
+
+// locked fails unless the directory that is open is the one that l locks, which it gives
+// back then: both were reached by one path, after each other.
+func locked(l *lock.Lock, root dirfs.Dir) error {
+	info, err := root.Self()
+	if err == nil && !l.On(info.Dev, info.Ino) {
+		err = dirfs.ErrReplaced
+	}
+	if err != nil {
+		err = errors.Join(err, l.Release())
+	}
+	return err
 }
 
 // work makes the working directories that are not there.
@@ -167,7 +210,7 @@ func (r *Receiver) prepare() (string, error) {
 		return "", errors.New("destination: no directory given")
 	}
 	if _, err := os.Lstat(r.Dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+		if err := makePrivate(r.Dir); err != nil {
 			return "", fault.New(fault.Path, "destination %s: %w", r.Dir, cause(err))
 		}
 	}
@@ -179,6 +222,28 @@ func (r *Receiver) prepare() (string, error) {
 		return "", fault.New(fault.Path, "destination %s is %s: everything that the source does not have would be removed; give --force-root if you mean it", r.Dir, what)
 	}
 	return path, nil
+}
+
+// makePrivate makes a directory that is missing, with those above it: what comes into it
+// may be less for others than the umask would have it.
+func makePrivate(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	above := filepath.Dir(path)
+	if err := os.MkdirAll(above, 0o777); err != nil {
+		return err
+	}
+	d, err := dirfs.OpenRoot(above, dirfs.Options{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Mkdir(filepath.Base(path), 0o700); !errors.Is(err, fs.ErrExist) { // made meanwhile
+		return err
+	}
+	return nil
 }
 
 // precious says what a directory is that nobody means to give away, or "".

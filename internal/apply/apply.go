@@ -179,15 +179,29 @@ func (a *Applier) failed(s tree.Step, op string, err error) error {
 
 func (a *Applier) make(s tree.Step, d *tree.Dir) error {
 	if a.fresh[s.Dir] {
-		return a.in(s.Dir, func(h dirfs.Dir) error { return h.Mkdir(d.Name, 0o700) })
+		return a.in(s.Dir, func(h dirfs.Dir) error { return mkdir(h, d.Name, d) })
 	}
 	name := a.Area.NextFor(s.Path())
-	if err := a.Area.Files.Mkdir(name, 0o700); err != nil {
+	if err := mkdir(a.Area.Files, name, d); err != nil {
 		return err
 	}
 	a.Handles.Place(d, a.Area.Files, name)
 	a.tops = append(a.tops, waiting{step: s, name: name})
 	return nil
+}
+
+// mkdir makes a directory, and notes in d what it is: so its handle, when it is opened
+// anew, is that of this very one.
+func mkdir(in dirfs.Dir, name string, d *tree.Dir) error {
+	if err := in.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	info, err := in.Stat(name)
+	if err == nil && info.Type != tree.Directory {
+		err = dirfs.ErrReplaced
+	}
+	d.Dev, d.Ino = info.Dev, info.Ino
+	return err
 }
 
 // Point makes a link.
@@ -252,7 +266,10 @@ func (a *Applier) Touch(s tree.Step) error {
 			return a.copy(s)
 		}
 		err = a.touchFile(s)
-		if errors.Is(err, ErrUnopened) {
+		switch {
+		case errors.Is(err, dirfs.ErrShared):
+			return a.copy(s)
+		case errors.Is(err, ErrUnopened):
 			return err
 		}
 	}
@@ -291,6 +308,9 @@ func (a *Applier) touchFile(s tree.Step) error {
 		info, err := f.Info()
 		if err == nil {
 			err = isStill(s.Have, info)
+		}
+		if err == nil && info.Nlink > 1 { // since the scan
+			err = dirfs.ErrShared
 		}
 		if err != nil {
 			return err

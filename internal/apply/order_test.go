@@ -145,6 +145,71 @@ func TestHardLinks(t *testing.T) {
 	}
 }
 
+// A file that has got another name since the scan is not changed in place either, nor is
+// a link.
+func TestHardLinksThatCome(t *testing.T) {
+	for _, portable := range []bool{false, true} {
+		outside := temp(t)
+		to, from := filepath.Join(outside, "to"), temp(t)
+		ok(t, os.Mkdir(to, 0o755))
+		treetest.Make(t, from, "./ @5\na 600 @9 =same\nl >x @9")
+		treetest.Make(t, to, "./ @5\na 644 @9 =same\nl >x @6")
+		name := func(name string) { // once
+			if _, err := os.Lstat(filepath.Join(outside, name)); err != nil {
+				ok(t, os.Link(filepath.Join(to, name), filepath.Join(outside, name)))
+			}
+		}
+		code, _ := mirror(t, from, to, portable, func(c dirfs.Call) error {
+			if c.Op == "Open" && c.Name == "a" || c.Op == "SetLinkTime" && c.Name == "l" {
+				name(c.Name)
+			}
+			return nil
+		})
+		if code != fault.Partial { // the link is named
+			t.Errorf("code %d", code)
+		}
+		got := treetest.Read(t, outside)
+		for _, line := range []string{"\na 644 @9 =same\n", "\nl >x @6\n", "\nto/a 600 @9 =same\n"} {
+			if !strings.Contains(got, line) {
+				t.Errorf("there is no %q in\n%s", line, got)
+			}
+		}
+		if code, why := mirror(t, from, to, portable, nil); code != fault.OK {
+			t.Errorf("the next run: %d: %s", code, why)
+		}
+	}
+}
+
+// A new directory that somebody has exchanged for another one, after it was installed and
+// before it has its metadata: the other one keeps its own, and is not worked in.
+func TestNewDirectoryIsReplaced(t *testing.T) {
+	for _, portable := range []bool{false, true} {
+		outside := temp(t)
+		to, from := filepath.Join(outside, "to"), temp(t)
+		ok(t, os.Mkdir(to, 0o755))
+		treetest.Make(t, from, "./ @5\nn/ 755 @9\nn/sub/ 750 @9\nn/sub/f @9 =f")
+		treetest.Make(t, outside, "theirs/ 700 @3\ntheirs/sub/ 700 @3\ntheirs/sub/f 600 @3 =theirs")
+		done := false
+		code, why := mirror(t, from, to, portable, func(c dirfs.Call) error {
+			if _, err := os.Lstat(filepath.Join(to, "n")); err == nil && !done {
+				done = true
+				ok(t, os.Rename(filepath.Join(to, "n"), filepath.Join(outside, "saved")))
+				ok(t, os.Rename(filepath.Join(outside, "theirs"), filepath.Join(to, "n")))
+			}
+			return nil
+		})
+		if code != fault.Partial || !done {
+			t.Errorf("%v, code %d: %s", done, code, why)
+		}
+		got := treetest.Read(t, to)
+		for _, line := range []string{"\nn/ 700 @3\n", "\nn/sub/ 700 @3\n", "\nn/sub/f 600 @3 =theirs\n"} {
+			if !strings.Contains(got, line) {
+				t.Errorf("there is no %q in\n%s", line, got)
+			}
+		}
+	}
+}
+
 // What the system does not permit in a directory of ours is permitted for as
 // long as it takes, and the directory ends as it shall be.
 func TestPermission(t *testing.T) {

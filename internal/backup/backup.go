@@ -242,10 +242,12 @@ func (b *Backup) make(in *folder, name string, was *tree.Entry) (*folder, error)
 	defer b.handles.Release(in.Dir)
 	as, there, err := b.free(in, h, name, func(info dirfs.Info) bool { return info.Type == tree.Directory })
 	if err == nil && there.Type == 0 {
-		err = h.Mkdir(as, was.Perm|0o700)
+		if err = h.Mkdir(as, was.Perm|0o700); err == nil {
+			there, err = h.Stat(as)
+		}
 		b.changes(in)
 	}
-	return &folder{&tree.Dir{Parent: in.Dir, Name: as}, was.Dir}, err
+	return &folder{&tree.Dir{Parent: in.Dir, Name: as, Dev: there.Dev, Ino: there.Ino}, was.Dir}, err
 }
 
 // vacant returns the name that a file or link can have here, and what has it now:

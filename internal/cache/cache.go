@@ -95,7 +95,7 @@ type record struct {
 // kept in dir. It is read when something is first looked for, so that a run that
 // looks for nothing does not pay for it.
 func Open(dir, root string) *Cache {
-	c := &Cache{path: pathOf(dir, root), root: root}
+	c := &Cache{path: filepath.Join(dir, nameOf(root)), root: root}
 	c.load = sync.OnceFunc(c.read)
 	return c
 }
@@ -103,20 +103,26 @@ func Open(dir, root string) *Cache {
 // Exists reports whether digests are kept in dir for the directory at root, as far
 // as the beginning of the cache tells.
 func Exists(dir, root string) bool {
-	f, err := openPrivate(pathOf(dir, root))
+	d, err := openPrivate(dir)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	f, _, err := d.open(nameOf(root))
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	head := headOf(root)
 	b := make([]byte, len(head)+8)
-	_, err = io.ReadFull(f, b)
+	_, err = f.ReadAt(b, 0)
 	return err == nil && bytes.HasPrefix(b, head) && binary.LittleEndian.Uint64(b[len(head):]) > 0
 }
 
-func pathOf(dir, root string) string {
+// nameOf returns the name of the cache of the directory at root.
+func nameOf(root string) string {
 	name := digest.Sum([]byte(root))
-	return filepath.Join(dir, hex.EncodeToString(name[:16]))
+	return hex.EncodeToString(name[:16])
 }
 
 func (c *Cache) read() {
@@ -273,47 +279,49 @@ func readKey(b []byte) Key {
 
 // Make makes dir where it is missing, and fails unless it is one to keep caches in.
 func Make(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	d, err := makePrivate(dir)
+	if err != nil {
 		return err
 	}
-	return private(dir)
+	return d.Close()
 }
 
-// replace puts b where path is, whole or not at all: of two processes that do
-// so one wins. It need not survive a power cut, which the checksum tells.
+// makePrivate opens dir, which it makes where it is missing.
+func makePrivate(dir string) (*private, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return openPrivate(dir)
+}
+
+// replace puts b where path is, in a directory that is made if it is missing.
 func replace(path string, b []byte) error {
-	if err := Make(filepath.Dir(path)); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), temporary)
+	d, err := makePrivate(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return errors.Join(d.replace(filepath.Base(path), b), d.Close())
 }
 
 // Clear removes all caches in dir, and nothing else that may be there.
 func Clear(dir string) (n int, err error) {
-	entries, err := os.ReadDir(dir)
+	d, err := openPrivate(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("clear the cache: %w", err)
 	}
-	for _, e := range entries {
-		if !e.Type().IsRegular() || !isOurs(filepath.Join(dir, e.Name())) {
+	defer d.Close()
+	var names []string
+	if err := d.Names(func(name []byte) bool { names = append(names, string(name)); return true }); err != nil {
+		return 0, fmt.Errorf("clear the cache: %w", err)
+	}
+	for _, name := range names {
+		if !d.isCache(name) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		if err := d.Remove(name); err != nil {
 			return n, fmt.Errorf("clear the cache: %w", err)
 		}
 		n++
@@ -321,16 +329,16 @@ func Clear(dir string) (n int, err error) {
 	return n, nil
 }
 
-// isOurs reports whether a file begins as a cache does, of whatever version.
-func isOurs(path string) bool {
-	f, err := openPrivate(path)
+// isCache reports whether a file begins as a cache does, of whatever version.
+func (p *private) isCache(name string) bool {
+	f, _, err := p.open(name)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	b := make([]byte, len(family))
-	n, _ := io.ReadFull(f, b)
-	return string(b[:n]) == family || n == 0 && strings.HasPrefix(filepath.Base(path), temporary)
+	n, _ := f.ReadAt(b, 0)
+	return string(b[:n]) == family || n == 0 && strings.HasPrefix(name, temporary)
 }
 
 // temporary is how the names of files begin that are not complete yet.
@@ -338,20 +346,18 @@ const temporary = ".new-"
 
 // readPrivate reads a file that nobody else can have written.
 func readPrivate(path string) (string, error) {
-	if err := private(filepath.Dir(path)); err != nil {
+	d, err := openPrivate(filepath.Dir(path))
+	if err != nil {
 		return "", err
 	}
-	f, err := openPrivate(path)
+	defer d.Close()
+	f, size, err := d.open(filepath.Base(path))
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
 	var b strings.Builder // which becomes a string without a copy
-	b.Grow(int(info.Size()) + bytes.MinRead)
-	_, err = io.Copy(&b, f)
+	b.Grow(int(size))
+	_, err = io.Copy(&b, io.NewSectionReader(f, 0, size))
 	return b.String(), err
 }

@@ -385,4 +385,20 @@ func TestPrivate(t *testing.T) {
 	if known() {
 		t.Error("a link is followed")
 	}
+	link := dir + "-link"
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if Open(link, "/other").saveOne() == nil {
+		t.Error("a link to the directory is followed")
+	}
+	if n, err := Clear(link); n != 0 || err == nil {
+		t.Errorf("through a link %d were cleared, %v", n, err)
+	}
+}
+
+// saveOne saves something.
+func (c *Cache) saveOne() error {
+	c.Add(key(2), sum(2), time.Now())
+	return c.Save(false)
 }

@@ -201,7 +201,7 @@ func (f *flags) define(c *cobra.Command) {
 
 	p.StringVar(&f.logLevel, "log-level", "warn", "log from `LEVEL` on: debug, info, warn, error")
 	p.StringVar(&f.logFormat, "log-format", "text", "log in `FORMAT`: text or json")
-	p.StringVar(&f.logFile, "log-file", "", "log to `FILE` instead of standard error")
+	p.StringVar(&f.logFile, "log-file", "", "log to `FILE`, a regular one and no link, instead of standard error")
 	p.BoolVar(&f.noSandbox, "no-sandbox", false, "do not confine this process to its directories (Linux)")
 	p.BoolP("version", "V", false, "print the version")
 	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong")

@@ -18,7 +18,7 @@ const (
 )
 
 // flags returns what a directory is opened with.
-func (r *linuxRoot) flags() uintptr {
+func (r *linuxRoot) flags() uint64 {
 	if r.look {
 		return lookFlags
 	}
@@ -37,13 +37,16 @@ func (d *linuxDir) OpenDir(name string) (Dir, error) {
 	return &linuxDir{fd: fd, shared: d.shared}, nil
 }
 
-// enter opens a directory below d with the best call that this system has.
-func (d *linuxDir) enter(name string) (int, error) {
+// enter opens a directory below d.
+func (d *linuxDir) enter(name string) (int, error) { return d.beneath(name, d.shared.flags()) }
+
+// beneath opens what is below d with the best call that this system has.
+func (d *linuxDir) beneath(name string, flags uint64) (int, error) {
 	if d.shared.plain.Load() {
-		return d.enterPlain(name)
+		return d.beneathPlain(name, flags)
 	}
 	how := unix.OpenHow{
-		Flags:   uint64(d.shared.flags()),
+		Flags:   flags,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	if !d.shared.cross {
@@ -60,19 +63,19 @@ func (d *linuxDir) enter(name string) (int, error) {
 			return -1, ErrMount
 		case unix.ENOSYS, unix.EPERM:
 			// Before Linux 5.6, or a seccomp filter that does not know the
-			// call. Opening a directory for reading has no EPERM of its own.
+			// call. Opening for reading has no EPERM of its own.
 			d.shared.plain.Store(true)
-			return d.enterPlain(name)
+			return d.beneathPlain(name, flags)
 		}
 		return -1, e
 	}
-	return d.enterPlain(name)
+	return d.beneathPlain(name, flags)
 }
 
-// enterPlain opens a directory without openat2. For one component O_NOFOLLOW
-// keeps the same promise about links; a mount is noticed after the fact.
-func (d *linuxDir) enterPlain(name string) (int, error) {
-	fd, e := at(unix.SYS_OPENAT, d.fd, name, d.shared.flags(), 0)
+// beneathPlain does so without openat2. For one component O_NOFOLLOW keeps the
+// same promise about links; a mount is noticed after the fact.
+func (d *linuxDir) beneathPlain(name string, flags uint64) (int, error) {
+	fd, e := at(unix.SYS_OPENAT, d.fd, name, uintptr(flags), 0)
 	if e != 0 {
 		return -1, e
 	}

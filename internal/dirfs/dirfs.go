@@ -28,11 +28,14 @@ var (
 	ErrNotRegular = fault.Errorf("not a regular file")
 	// ErrNotLink says that ReadLink met something that is no link.
 	ErrNotLink = fault.Errorf("not a link")
-	// ErrMount says that OpenDir met another file system.
+	// ErrMount says that OpenDir or Open met another file system.
 	ErrMount = fault.Errorf("is a mount point")
 	// ErrReplaced says that something, mostly a directory, is not the one
 	// that it was.
 	ErrReplaced = fault.Errorf("was replaced by another")
+	// ErrShared says that something has further names, which may be anywhere,
+	// and is not changed in place.
+	ErrShared = fault.Errorf("has further names")
 )
 
 // Info is what the system knows of an entry, without following links.
@@ -45,12 +48,13 @@ type Info struct {
 	MTime    tree.Time
 	CTime    tree.Time // zero where the system has none
 	Dev, Ino uint64    // zero where the system has none
+	Owner    uint32    // the user that it belongs to; zero where the system has none
 }
 
 // Options say how a root is opened.
 type Options struct {
-	// CrossMounts allows OpenDir to enter other file systems. It is for a
-	// source; a destination never crosses.
+	// CrossMounts allows OpenDir and Open to enter other file systems. It is
+	// for a source; a destination never crosses.
 	CrossMounts bool
 	// Look opens it, and what OpenDir opens below, to be looked at: Stat, Self,
 	// ReadLink, OpenDir and RemoveDir do what they always do, and need no right to
@@ -84,7 +88,8 @@ type Dir interface {
 	// file system is ErrMount, unless the root allows crossing.
 	OpenDir(name string) (Dir, error)
 	// Open opens a regular file for reading, and never waits: anything else
-	// is ErrNotRegular, a link is ELOOP. Who knows that an entry is no
+	// is ErrNotRegular, a link is ELOOP, one of another file system as OpenDir
+	// has it. Who knows that an entry is no
 	// regular file does not ask: the system may have to open it to tell.
 	Open(name string) (File, error)
 	// ReadLink returns a link's target as it stands. Anything else is ErrNotLink.
@@ -114,8 +119,8 @@ type Dir interface {
 	// RemoveDir removes an empty directory.
 	RemoveDir(name string) error
 	// SetLinkTime sets the modification time of a link itself. It fails
-	// with errors.ErrUnsupported where the system cannot, and with EINVAL
-	// where name is no link.
+	// with errors.ErrUnsupported where the system cannot, with EINVAL where
+	// name is no link, and with ErrShared where the link has further names.
 	SetLinkTime(name string, t tree.Time) error
 	// Chmod sets the directory's own permission bits.
 	Chmod(perm uint16) error

@@ -43,16 +43,16 @@ func (d *linuxDir) Open(name string) (File, error) {
 
 // open opens a name that is checked.
 func (d *linuxDir) open(name string) (*linuxFile, error) {
-	fd, e := at(unix.SYS_OPENAT, d.fd, name, openFlags, 0)
-	switch e {
-	case 0:
+	fd, err := d.openFD(name)
+	switch err {
+	case nil:
 	case unix.ENXIO, unix.ENODEV: // a socket, or a device that is not there
 		return nil, ErrNotRegular
 	default:
-		return nil, e
+		return nil, err
 	}
 	var st unix.Stat_t
-	err := fstat(fd, &st)
+	err = fstat(fd, &st)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 		err = ErrNotRegular
 	}
@@ -63,6 +63,19 @@ func (d *linuxDir) open(name string) (*linuxFile, error) {
 	f := &linuxFile{fd: fd, name: name, seen: statInfo(&st)}
 	f.fresh.Store(true)
 	return f, nil
+}
+
+// openFD opens a file. One that is mounted is another file system's, as a
+// directory is: what is done to it would be done elsewhere.
+func (d *linuxDir) openFD(name string) (int, error) {
+	if !d.shared.cross {
+		return d.beneath(name, openFlags)
+	}
+	fd, e := at(unix.SYS_OPENAT, d.fd, name, openFlags, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return fd, nil
 }
 
 // Create implements Dir.

@@ -91,6 +91,12 @@ func (h *Handles) Release(d *tree.Dir) {
 // What is put in the place of d is ErrReplaced.
 func (h *Handles) Check(d *tree.Dir) error {
 	for ; d.Parent != nil; d = d.Parent {
+		h.mu.Lock()
+		p, placed := h.places[d]
+		h.mu.Unlock()
+		if placed { // where its place is kept open
+			return isStill(p.parent, p.name, d)
+		}
 		if d.Dev == 0 && d.Ino == 0 {
 			continue
 		}
@@ -98,16 +104,22 @@ func (h *Handles) Check(d *tree.Dir) error {
 		if err != nil {
 			return err
 		}
-		info, err := parent.Stat(d.Name)
+		err = isStill(parent, d.Name, d)
 		h.Release(d.Parent)
-		if err == nil && (info.Dev != d.Dev || info.Ino != d.Ino) {
-			err = fail("open", d.Name, ErrReplaced)
-		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isStill fails unless name in a directory is d, as far as is known what that is.
+func isStill(in Dir, name string, d *tree.Dir) error {
+	info, err := in.Stat(name)
+	if err == nil && (d.Dev != 0 || d.Ino != 0) && (info.Dev != d.Dev || info.Ino != d.Ino) {
+		err = fail("open", name, ErrReplaced)
+	}
+	return err
 }
 
 // Place says that, until further notice, d is not where its Parent and Name

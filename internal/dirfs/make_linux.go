@@ -27,8 +27,9 @@ func (d *linuxDir) Mkdir(name string, perm uint16) error {
 // setgid bit do too, so they are looked at and not foretold; that is a
 // microsecond per directory.
 //
-// RACE: name may have been replaced since. No link is followed, so at worst
-// another directory in d gets bits that were meant for this one.
+// RACE: name may have been replaced since. What is changed is a directory, of
+// which there is no further name elsewhere: at worst another one in d gets bits
+// that were meant for this one.
 func (d *linuxDir) exactBits(name string, perm uint16) error {
 	var st unix.Stat_t
 	if err := statAt(d.fd, name, &st); err != nil {
@@ -40,9 +41,12 @@ func (d *linuxDir) exactBits(name string, perm uint16) error {
 	if uint16(st.Mode&permBits) == perm {
 		return nil
 	}
-	err := retry(func() error {
-		return unix.Fchmodat(d.fd, name, uint32(perm), unix.AT_SYMLINK_NOFOLLOW)
-	})
+	fd, e := at(unix.SYS_OPENAT, d.fd, name, pathFlags|unix.O_DIRECTORY, 0)
+	if e != 0 {
+		return e
+	}
+	defer closeFD(fd)
+	err := retry(func() error { return unix.Fchmodat(fd, "", uint32(perm), unix.AT_EMPTY_PATH) })
 	if !errors.Is(err, errors.ErrUnsupported) && err != unix.EPERM {
 		return err
 	}
@@ -131,24 +135,11 @@ func (d *linuxDir) RemoveDir(name string) error {
 }
 
 // SetLinkTime implements Dir.
-//
-// RACE: between the look and the change name may become something else in
-// the same directory, which then gets the time. Nothing is followed.
 func (d *linuxDir) SetLinkTime(name string, t tree.Time) error {
 	if err := tree.CheckName(name); err != nil {
 		return fail("utimes", name, err)
 	}
-	var c cname
-	p := c.set(name)
-	var st unix.Stat_t
-	err := fstatAt(d.fd, p, &st)
-	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFLNK {
-		err = unix.EINVAL
-	}
-	if err == nil {
-		err = utimens(d.fd, p, t, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err != nil {
+	if err := setLinkTimeAt(d.fd, name, t); err != nil {
 		return fail("utimes", name, err)
 	}
 	return nil

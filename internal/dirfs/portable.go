@@ -18,8 +18,8 @@ import (
 //
 //   - It follows links that stay inside, also with O_NOFOLLOW: an entry is
 //     examined first, and what was opened is compared with it.
-//   - Opening a FIFO waits: the same look avoids it, and O_NONBLOCK helps
-//     where the entry was replaced in between.
+//   - Opening a FIFO waits: the same look avoids it; where the entry was
+//     replaced in between O_NONBLOCK helps, and for a directory the "." below it.
 //   - The FileInfo of ReadDir may be of something outside: only names are
 //     read, and each is examined through the Root.
 //   - Chmod and Chtimes by name follow links: they are done on a handle.
@@ -224,8 +224,8 @@ func (d *portableDir) OpenDir(name string) (Dir, error) {
 // name points to.
 //
 // RACE: between the look and the opening the directory may become a link to
-// another one inside, which the comparison notices, or a FIFO, on which the
-// opening waits.
+// another one inside, which the comparison notices; or a FIFO, which is not
+// waited for, since only a directory can have a "." in it.
 func (d *portableDir) openRoot(name string) (*os.Root, error) {
 	for range swapTries {
 		want, err := d.root.Lstat(name)
@@ -238,7 +238,7 @@ func (d *portableDir) openRoot(name string) (*os.Root, error) {
 		if err := d.checkMount(want); err != nil {
 			return nil, err
 		}
-		r, err := d.root.OpenRoot(name)
+		r, err := d.root.OpenRoot(name + "/.")
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ func sysInfo(i *Info, sys any) {
 		i.CTime = tree.Time{Sec: st.Ctimespec.Sec, Nsec: uint32(st.Ctimespec.Nsec)}
 		i.Alloc = st.Blocks * 512
 		i.Dev, i.Ino = uint64(uint32(st.Dev)), st.Ino
+		i.Owner = st.Uid
 	}
 }
 

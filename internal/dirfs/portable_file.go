@@ -45,6 +45,9 @@ func (d *portableDir) openFile(name string) (*os.File, error) {
 		default:
 			return nil, ErrNotRegular
 		}
+		if err := d.checkMount(want); err != nil {
+			return nil, err
+		}
 		f, err := d.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 		if err != nil {
 			return nil, err

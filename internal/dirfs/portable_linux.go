@@ -4,8 +4,6 @@ import (
 	"os"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
@@ -14,10 +12,7 @@ import (
 func setFileTime(f *os.File, t tree.Time) error { return utimens(int(f.Fd()), nil, t, 0) }
 
 // setTimeAt sets the modification time of a link.
-func setTimeAt(fd int, name string, t tree.Time) error {
-	var c cname
-	return utimens(fd, c.set(name), t, unix.AT_SYMLINK_NOFOLLOW)
-}
+func setTimeAt(fd int, name string, t tree.Time) error { return setLinkTimeAt(fd, name, t) }
 
 // sysInfo adds what package os knows only in the system's own words.
 func sysInfo(i *Info, sys any) {
@@ -26,5 +21,6 @@ func sysInfo(i *Info, sys any) {
 		i.CTime = tree.Time{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)}
 		i.Alloc = st.Blocks * 512
 		i.Dev, i.Ino = uint64(st.Dev), st.Ino
+		i.Owner = st.Uid
 	}
 }

@@ -26,7 +26,8 @@ func (d *portableDir) Mkdir(name string, perm uint16) error {
 }
 
 // exactBits makes the bits of a directory just made those that were asked
-// for, whatever the umask, a default ACL or a setgid parent made of them.
+// for, whatever the umask, a default ACL or a setgid parent made of them. Where the
+// umask keeps a directory from its owner that fails, but for root.
 func (d *portableDir) exactBits(name string, perm uint16) error {
 	if !hasPermBits {
 		return nil
@@ -116,15 +117,19 @@ func (d *portableDir) remove(op, name string, check func(isDir bool) error) erro
 
 // SetLinkTime implements Dir.
 //
-// RACE: between the look and the change name may become something else in
-// the same directory, which then gets the time. Nothing is followed.
+// RACE: but on Linux, name may become something else between the look and the
+// change, which then gets the time. Nothing is followed.
 func (d *portableDir) SetLinkTime(name string, t tree.Time) error {
 	if err := checkPortable("utimes", name); err != nil {
 		return err
 	}
 	fi, err := d.root.Lstat(name)
-	if err == nil && fi.Mode()&os.ModeSymlink == 0 {
+	switch {
+	case err != nil:
+	case fi.Mode()&os.ModeSymlink == 0:
 		err = syscall.EINVAL
+	case infoOf(fi).Nlink > 1:
+		err = ErrShared
 	}
 	if err == nil {
 		err = checkTime(t)

@@ -121,6 +121,37 @@ func utimens(fd int, p *byte, t tree.Time, flags uintptr) error {
 	}
 }
 
+// pathFlags opens a name itself, whatever it is, for what can be done without
+// reading it: nothing is followed and nothing waits.
+const pathFlags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
+
+// setLinkTimeAt sets the modification time of a link, on a handle of it: in the
+// place of its name there may be a further name of something outside by then.
+func setLinkTimeAt(dir int, name string, t tree.Time) error {
+	fd, e := at(unix.SYS_OPENAT, dir, name, pathFlags, 0)
+	if e != 0 {
+		return e
+	}
+	defer closeFD(fd)
+	var st unix.Stat_t
+	err := fstat(fd, &st)
+	switch {
+	case err != nil:
+		return err
+	case st.Mode&unix.S_IFMT != unix.S_IFLNK:
+		return unix.EINVAL
+	case st.Nlink > 1:
+		return ErrShared
+	}
+	var c cname
+	err = utimens(fd, c.set(""), t, unix.AT_EMPTY_PATH)
+	if err == unix.EINVAL && checkTime(t) == nil {
+		// Before Linux 5.8. RACE: what name is may be replaced before this.
+		err = utimens(dir, c.set(name), t, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return err
+}
+
 // fits sets a field that is as wide as the processor's word, and reports
 // whether it holds v.
 func fits[T int32 | int64](field *T, v int64) bool {
@@ -140,6 +171,7 @@ func statInfo(st *unix.Stat_t) Info {
 		CTime: tree.Time{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)},
 		Dev:   uint64(st.Dev),
 		Ino:   st.Ino,
+		Owner: st.Uid,
 	}
 }
 

@@ -1,6 +1,7 @@
 package dirfs_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,7 +37,7 @@ func TestMountPoint(t *testing.T) {
 	}
 }
 
-// TestBindMount mounts another file system, and a directory of the same one,
+// TestBindMount mounts another file system, a directory of the same one, and files,
 // in a namespace that only this thread sees.
 func TestBindMount(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -45,6 +46,7 @@ func TestBindMount(t *testing.T) {
 	path := t.TempDir()
 	for _, name := range []string{"from", "bind", "tmpfs"} {
 		ok(t, os.Mkdir(path+"/"+name, 0o700))
+		ok(t, os.WriteFile(path+"/"+name+"-file", nil, 0o600))
 	}
 	done := make(chan string)
 	go func() {
@@ -62,9 +64,10 @@ func TestBindMount(t *testing.T) {
 			}
 			for _, name := range []string{"bind", "tmpfs"} {
 				_, err := d.OpenDir(name)
+				_, ferr := d.Open(name + "-file")
 				// A portable handle knows devices only.
-				if unseen := name == "bind" && !v.native; unseen == (err != nil) {
-					t.Errorf("%s: %s: got %v", v.name, name, err)
+				if unseen := name == "bind" && !v.native; unseen == errors.Is(err, dirfs.ErrMount) || unseen == errors.Is(ferr, dirfs.ErrMount) {
+					t.Errorf("%s: %s: got %v, %v", v.name, name, err, ferr)
 				}
 			}
 			d.Close()
@@ -86,7 +89,19 @@ func mountAll(path string) error {
 	if err := unix.Mount(path+"/from", path+"/bind", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind mount: %w", err)
 	}
-	return unix.Mount("none", path+"/tmpfs", "tmpfs", 0, "")
+	if err := unix.Mount("none", path+"/tmpfs", "tmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mount tmpfs: %w", err)
+	}
+	if err := os.WriteFile(path+"/tmpfs/file", nil, 0o600); err != nil {
+		return err
+	}
+	for _, of := range []string{"from-file", "tmpfs/file"} {
+		on := strings.NewReplacer("from", "bind", "/", "-").Replace(of)
+		if err := unix.Mount(path+"/"+of, path+"/"+on, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind mount of a file: %w", err)
+		}
+	}
+	return nil
 }
 
 // openFiles returns how many descriptors this process has.

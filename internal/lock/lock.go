@@ -30,5 +30,9 @@ func Acquire(path string) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
+// On reports whether it is that of the directory with this identity: the path that was
+// locked may lead to another one since. Where the system tells no identity it is.
+func (l *Lock) On(dev, ino uint64) bool { return on(l.f, dev, ino) }
+
 // Release gives the lock back.
 func (l *Lock) Release() error { return l.f.Close() }

@@ -57,7 +57,8 @@ type Area struct {
 
 	root   dirfs.Dir
 	work   dirfs.Dir
-	syncFS bool // the file system can be made durable as a whole
+	self   dirfs.Info // what the working directory is
+	syncFS bool       // the file system can be made durable as a whole
 	noSync bool
 	seq    atomic.Uint64
 }
@@ -89,20 +90,26 @@ func (a *Area) open() (err error) {
 	if a.work, a.Leftover, err = enter(a.root, tree.Reserved); err != nil {
 		return err
 	}
-	if a.Files, _, err = enter(a.work, filesName); err != nil {
-		return err
-	}
-	if a.Left, _, err = enter(a.work, LeftName); err != nil {
-		return err
-	}
-	if a.Displaced, _, err = enter(a.work, displacedName); err != nil {
-		return err
-	}
 	if a.ID == ([16]byte{}) {
 		rand.Read(a.ID[:])
 	}
-	if err := a.identify(); err != nil {
+	made, err := a.identify()
+	if err != nil {
 		return err
+	}
+	if a.self, err = ours(a.work, made); err != nil {
+		return err
+	}
+	for _, below := range []struct {
+		d    *dirfs.Dir
+		name string
+	}{{&a.Files, filesName}, {&a.Left, LeftName}, {&a.Displaced, displacedName}} {
+		if *below.d, _, err = enter(a.work, below.name); err == nil {
+			_, err = ours(*below.d, made)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if a.Canon, err = a.probe(); err != nil {
 		return err
@@ -121,8 +128,23 @@ func (a *Area) restore(t tree.Time) error {
 	return nil
 }
 
+// errForeign is why an area is not used: it was not made by a receiver of ours, and who
+// made it can change what is in it.
+var errForeign = fault.Errorf("belongs to another user, who may have planted it: remove it, if nobody works there")
+
+// ours returns what a directory of the area is, and fails unless it belongs to whom
+// something belongs that was made: a system may give our files to another user than we
+// are.
+func ours(d dirfs.Dir, made dirfs.Info) (dirfs.Info, error) {
+	info, err := d.Self()
+	if err == nil && info.Owner != made.Owner {
+		err = errForeign
+	}
+	return info, err
+}
+
 // enter opens a directory of the area, making it when it is missing. One that
-// is there must be ours, and is made as private as it has to be.
+// is there is made as private as it has to be.
 func enter(in dirfs.Dir, name string) (d dirfs.Dir, existed bool, err error) {
 	err = in.Mkdir(name, 0o700)
 	existed = errors.Is(err, fs.ErrExist)
@@ -137,23 +159,28 @@ func enter(in dirfs.Dir, name string) (d dirfs.Dir, existed bool, err error) {
 	return d, existed, err
 }
 
-// identify says who works here.
-func (a *Area) identify() error {
+// identify says who works here, and returns what the system says of a file that this
+// process makes.
+func (a *Area) identify() (dirfs.Info, error) {
 	if err := unidentify(a.work); err != nil { // who was interrupted
-		return err
+		return dirfs.Info{}, err
 	}
-	f, err := a.work.Create(tree.IDName(a.ID[:]), 0o600)
-	if err == nil {
-		err = f.Close()
+	if _, err := a.note(pidName, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		return dirfs.Info{}, err
 	}
-	if err == nil {
-		f, err = a.work.Create(pidName, 0o600)
-	}
+	return a.note(tree.IDName(a.ID[:]), nil)
+}
+
+// note writes a small file of the area, and returns what the system says of it.
+func (a *Area) note(name string, content []byte) (info dirfs.Info, err error) {
+	f, err := a.work.Create(name, 0o600)
 	if err != nil {
-		return err
+		return info, err
 	}
-	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return errors.Join(err, f.Close())
+	if _, err = f.WriteAt(content, 0); err == nil {
+		info, err = f.Info()
+	}
+	return info, errors.Join(err, f.Close())
 }
 
 // unidentify removes what says who works here.
@@ -296,6 +323,13 @@ func (a *Area) inWork(f func(dirfs.Dir) error) error {
 		return absent(err)
 	}
 	defer work.Close()
+	info, err := work.Self()
+	if err == nil && (info.Dev != a.self.Dev || info.Ino != a.self.Ino) {
+		err = dirfs.ErrReplaced
+	}
+	if err != nil {
+		return err
+	}
 	return f(work)
 }
 

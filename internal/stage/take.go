@@ -95,8 +95,11 @@ func open(in dirfs.Dir, name string) (dirfs.File, error) {
 	return dirfs.Patiently(func() (dirfs.File, error) { return in.Open(name) })
 }
 
-func create(in dirfs.Dir, name string, perm uint16) (dirfs.File, error) {
-	return dirfs.Patiently(func() (dirfs.File, error) { return in.Create(name, perm) })
+// private is the permission of what is written until it is complete.
+const private = 0o600
+
+func create(in dirfs.Dir, name string) (dirfs.File, error) {
+	return dirfs.Patiently(func() (dirfs.File, error) { return in.Create(name, private) })
 }
 
 // isStill returns dirfs.ErrReplaced if a file is not what was found of o.
@@ -131,7 +134,7 @@ func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, i
 	if err != nil {
 		return dirfs.Info{}, err
 	}
-	f, err := create(in, name, m.Perm)
+	f, err := create(in, name)
 	if err != nil {
 		return dirfs.Info{}, err
 	}

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package stage_test
-
-func umask(int) func() { return func() {} }
