@@ -63,8 +63,14 @@ func (a *Applier) directories(root *tree.Entry) {
 		}
 		levels[n] = append(levels[n], directory{d, e, nil})
 	}
+	later := make(map[*tree.Dir]bool, len(a.order)) // those that are checked themselves
+	for _, level := range levels {
+		for i := range level {
+			later[level[i].dir] = true
+		}
+	}
 	for _, level := range slices.Backward(levels) {
-		a.level(level)
+		a.level(level, later)
 		for i := range level {
 			if err := level[i].err; err != nil {
 				a.Problem(level[i].dir.Path(), "set metadata", err)
@@ -81,14 +87,18 @@ type directory struct {
 }
 
 // level sets the metadata of directories of which none is in another.
-func (a *Applier) level(dirs []directory) {
+func (a *Applier) level(dirs []directory, later map[*tree.Dir]bool) {
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), len(dirs)/apart+1)
 	for part := range slices.Chunk(dirs, max(1, (len(dirs)+workers-1)/workers)) {
 		wg.Go(func() {
 			for i := range part {
 				p := &part[i]
-				if p.err = a.Handles.Check(p.dir); p.err != nil {
+				check := a.Handles.Check
+				if later[p.dir.Parent] { // or each path would be walked from the root
+					check = a.Handles.CheckName
+				}
+				if p.err = check(p.dir); p.err != nil {
 					continue
 				}
 				_, p.err = with(a.Handles, p.dir, func(h dirfs.Dir) error { return a.set(h, p.want) })

@@ -91,26 +91,39 @@ func (h *Handles) Release(d *tree.Dir) {
 // What is put in the place of d is ErrReplaced.
 func (h *Handles) Check(d *tree.Dir) error {
 	for ; d.Parent != nil; d = d.Parent {
-		h.mu.Lock()
-		p, placed := h.places[d]
-		h.mu.Unlock()
-		if placed { // where its place is kept open
-			return isStill(p.parent, p.name, d)
-		}
-		if d.Dev == 0 && d.Ino == 0 {
-			continue
-		}
-		parent, err := h.Acquire(d.Parent)
-		if err != nil {
-			return err
-		}
-		err = isStill(parent, d.Name, d)
-		h.Release(d.Parent)
-		if err != nil {
+		placed, err := h.check(d)
+		if placed || err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// CheckName does so for the last step of the path, for who checks the directory that d
+// is in later on.
+func (h *Handles) CheckName(d *tree.Dir) error {
+	_, err := h.check(d)
+	return err
+}
+
+// check fails if d is not under its name in the directory that it is in. It reports
+// whether it has a place, which is kept open, so that nothing above it matters.
+func (h *Handles) check(d *tree.Dir) (placed bool, err error) {
+	h.mu.Lock()
+	p, placed := h.places[d]
+	h.mu.Unlock()
+	switch {
+	case placed:
+		return true, isStill(p.parent, p.name, d)
+	case d.Parent == nil || d.Dev == 0 && d.Ino == 0:
+		return false, nil
+	}
+	parent, err := h.Acquire(d.Parent)
+	if err != nil {
+		return false, err
+	}
+	defer h.Release(d.Parent)
+	return false, isStill(parent, d.Name, d)
 }
 
 // isStill fails unless name in a directory is d, as far as is known what that is.
