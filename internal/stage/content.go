@@ -12,7 +12,7 @@ import (
 // Put makes a new file of verified content, with its metadata, and returns
 // what the system says of it afterwards. On failure nothing is left.
 func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirfs.Info, error) {
-	f, err := create(in, name)
+	f, err := create(in, name, m.Perm)
 	if err != nil {
 		return dirfs.Info{}, err
 	}
@@ -22,15 +22,18 @@ func (a *Area) Put(in dirfs.Dir, name string, content []byte, m wire.Meta) (dirf
 	return a.seal(f, in, name, m)
 }
 
-// seal gives a file that is complete its metadata and closes it. Until then it is
-// private; a umask may have left its owner even less.
+// seal gives a file that is complete its metadata and closes it. Where the
+// umask let it have its permission from the beginning, that is not set again: until
+// it is installed it is private by the directory that it is in.
 func (a *Area) seal(f dirfs.File, in dirfs.Dir, name string, m wire.Meta) (info dirfs.Info, err error) {
-	err = f.Chmod(m.Perm)
-	if err == nil {
-		err = f.SetTime(a.Canon.Time(m.MTime))
-	}
+	err = f.SetTime(a.Canon.Time(m.MTime))
 	if err == nil {
 		info, err = f.Info()
+	}
+	if err == nil && info.Perm != m.Perm {
+		if err = f.Chmod(m.Perm); err == nil {
+			info, err = f.Info()
+		}
 	}
 	if err == nil && a.SyncsEach() {
 		err = f.Sync()
@@ -66,7 +69,7 @@ type Large struct {
 // Create makes a new file for chunks, in which holes stay holes if it is sparse.
 // In must be held until the file is sealed or discarded.
 func (a *Area) Create(in dirfs.Dir, name string, sparse bool) (*Large, error) {
-	f, err := create(in, name)
+	f, err := create(in, name, 0o600)
 	if err != nil {
 		return nil, err
 	}

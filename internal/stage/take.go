@@ -95,11 +95,8 @@ func open(in dirfs.Dir, name string) (dirfs.File, error) {
 	return dirfs.Patiently(func() (dirfs.File, error) { return in.Open(name) })
 }
 
-// private is the permission of what is written until it is complete.
-const private = 0o600
-
-func create(in dirfs.Dir, name string) (dirfs.File, error) {
-	return dirfs.Patiently(func() (dirfs.File, error) { return in.Create(name, private) })
+func create(in dirfs.Dir, name string, perm uint16) (dirfs.File, error) {
+	return dirfs.Patiently(func() (dirfs.File, error) { return in.Create(name, perm) })
 }
 
 // isStill returns dirfs.ErrReplaced if a file is not what was found of o.
@@ -134,7 +131,7 @@ func (a *Area) Copy(from dirfs.Dir, old string, accept func(dirfs.Info) error, i
 	if err != nil {
 		return dirfs.Info{}, err
 	}
-	f, err := create(in, name)
+	f, err := create(in, name, m.Perm)
 	if err != nil {
 		return dirfs.Info{}, err
 	}
