@@ -53,12 +53,17 @@ func (f *flags) rules(makes bool) (sandbox.Rules, error) {
 		Read:  given(from, "/proc/sys/kernel/random/boot_id"), // by which a peer knows that it is on the same machine
 		Write: given(to, saved),
 	}
+	if to != "" {
+		// The kernel looks for a rule from what is opened upwards. Most is made here, so that
+		// a cold run of many small files takes some hundredths less with one that is near.
+		r.Write = append(r.Write, filepath.Join(to, ".sync-directory", "stage"))
+	}
 	if makes { // and removes it again, unless it has saved something there
 		r.Unmake = given(filepath.Dir(saved))
 	}
 	// Nothing is kept where there is no cache now, nor in the source.
 	if cache, err := resolved(f.cache()); err == nil && (from == "" || !lies(cache, from)) {
-		r.Write = given(to, saved, cache)
+		r.Write = append(r.Write, given(cache)...)
 	}
 	if f.keepRunning {
 		r.Read = append(r.Read, f.renewed()...)
