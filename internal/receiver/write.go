@@ -192,11 +192,23 @@ func (s *session) writeEnd(body []byte) error {
 	if large != nil {
 		t.leave()
 	}
-	t.mu.Lock()
-	t.ended = &e
-	t.mu.Unlock()
+	if !t.endWith(&e) {
+		return wire.Errorf("entry %d ends twice", e.ID)
+	}
 	s.note(t, err)
 	return nil
+}
+
+// endWith notes how t ends, and reports whether that was not known. The second of two
+// may come while chunks are in the hands of writers.
+func (t *target) endWith(e *wire.End) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended != nil {
+		return false
+	}
+	t.ended = e
+	return true
 }
 
 // completeLocked finishes the file of t once all of it is written, the end is
