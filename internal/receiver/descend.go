@@ -323,8 +323,15 @@ func (d *descent) same(b *building, from string, g *wire.Range) []tree.Entry {
 	return entries
 }
 
+// errNothing is about a section that says nothing and is not the last of its range: of
+// those there could be any number.
+var errNothing = wire.Errorf("a part of a description in which nothing is")
+
 // entries takes the entries of a section for piece i, or for its beginning.
 func (d *descent) entries(b *building, i int, sec *wire.Section) error {
+	if len(sec.Entries) == 0 && sec.To != b.pieces[i].to {
+		return errNothing
+	}
 	first := d.s.index.Len()
 	known := piece{from: sec.From, to: sec.To, known: true, entries: sec.Entries}
 	known.section = d.s.index.Add(b.want, 0, len(sec.Entries))

@@ -61,6 +61,8 @@ func (s *session) streamed(answered int, sections []wire.Section) error {
 		}
 		if sec.To == "" {
 			delete(s.dirs, sec.Dir) // it is complete
+		} else if len(sec.Entries) == 0 {
+			return errNothing
 		}
 		if err := admit(sec, g.depth, s.area.Canon); err != nil {
 			return err
