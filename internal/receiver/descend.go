@@ -62,7 +62,7 @@ type descent struct {
 // building is a wanted directory of which parts are known.
 type building struct {
 	id     uint64
-	depth  int // directories above it
+	at     reach
 	want   *tree.Dir
 	have   *tree.Dir // what is there, nil for a new directory
 	pieces []piece   // in order, without gaps
@@ -91,7 +91,7 @@ func (s *session) descend(ctx context.Context) error {
 	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool), room: nearRound, origins: make(tree.Origins)}
 	d.mover = tree.Mover{Want: s.want.Dir, Copy: s.stays()}
 	s.descent = d
-	d.build(0, 0, s.want.Dir, s.have.Dir)
+	d.build(0, reach{}, s.want.Dir, s.have.Dir)
 	for len(d.order) > 0 {
 		for round := 1; len(d.order) > 0; round++ {
 			if err := d.round(ctx, round); err != nil {
@@ -110,9 +110,9 @@ func (s *session) descend(ctx context.Context) error {
 	return nil
 }
 
-// build begins a directory that has so many above it.
-func (d *descent) build(id uint64, depth int, want, have *tree.Dir) *building {
-	b := &building{id: id, depth: depth, want: want, have: have, pieces: []piece{{section: -1}}}
+// build begins a directory that is so far down.
+func (d *descent) build(id uint64, at reach, want, have *tree.Dir) *building {
+	b := &building{id: id, at: at, want: want, have: have, pieces: []piece{{section: -1}}}
 	if have != nil {
 		want.Dev, want.Ino = have.Dev, have.Ino
 	}
@@ -244,22 +244,44 @@ func (d *descent) section(sec *wire.Section) error {
 	if sec.Ranges != nil {
 		return d.ranges(b, i, sec)
 	}
-	if err := admit(sec, b.depth, d.s.area.Canon); err != nil {
+	if err := admit(sec, b.at, d.s.area.Canon); err != nil {
 		return err
 	}
 	return d.entries(b, i, sec)
 }
 
+// reach says how far down a directory is: how many are above it, and how many bytes its
+// path takes, with the slash behind it.
+type reach struct{ depth, path int }
+
+// in returns that of a directory in one.
+func (r reach) in(name string) reach { return reach{r.depth + 1, r.path + len(name) + 1} }
+
 // admit reports what is wrong with the place of a section's entries: they are
 // too deep, or have the receiver's own name at the root.
-func admit(sec *wire.Section, depth int, c tree.Canon) error {
-	if depth > tree.MaxDepth {
+func admit(sec *wire.Section, at reach, c tree.Canon) error {
+	if at.depth > tree.MaxDepth {
 		return wire.Errorf("directories more than %d deep", tree.MaxDepth)
 	}
 	for i := range sec.Entries {
-		if depth == 0 && c.IsReserved(sec.Entries[i].Name) {
+		if at.path+len(sec.Entries[i].Name) > tree.MaxPath {
+			return wire.Errorf("a path of more than %d bytes", tree.MaxPath)
+		}
+		if at.depth == 0 && c.IsReserved(sec.Entries[i].Name) {
 			return wire.Errorf("an entry with the receiver's own name")
 		}
+	}
+	return nil
+}
+
+// countable reports whether there may be n more numbers.
+func (s *session) countable(n int) error {
+	most := uint64(wire.MaxNumbers)
+	if s.streaming {
+		most = tree.MaxEntries
+	}
+	if s.index.Len()+uint64(n) > most+1 {
+		return wire.Errorf("more than %d entries", most)
 	}
 	return nil
 }
@@ -274,6 +296,9 @@ func (d *descent) pass(sec *wire.Section) error {
 		return wire.Errorf("a description of entry %d, which is no open directory", sec.Dir)
 	}
 	first := d.s.index.Len()
+	if err := d.s.countable(len(sec.Entries)); err != nil {
+		return err
+	}
 	d.s.index.Add(nil, 0, len(sec.Entries))
 	for i := range sec.Entries {
 		if sec.Entries[i].Dir != nil {
@@ -288,6 +313,9 @@ func (d *descent) pass(sec *wire.Section) error {
 func (d *descent) ranges(b *building, i int, sec *wire.Section) error {
 	if sec.To != b.pieces[i].to {
 		return wire.Errorf("ranges for a part of a question")
+	}
+	if d.s.ranges += len(sec.Ranges); d.s.ranges > tree.MaxEntries {
+		return wire.Errorf("more than %d ranges", tree.MaxEntries)
 	}
 	pieces := make([]piece, len(sec.Ranges))
 	from := sec.From
@@ -332,6 +360,9 @@ func (d *descent) entries(b *building, i int, sec *wire.Section) error {
 	if len(sec.Entries) == 0 && sec.To != b.pieces[i].to {
 		return errNothing
 	}
+	if err := d.s.countable(len(sec.Entries)); err != nil {
+		return err
+	}
 	first := d.s.index.Len()
 	known := piece{from: sec.From, to: sec.To, known: true, entries: sec.Entries}
 	known.section = d.s.index.Add(b.want, 0, len(sec.Entries))
@@ -370,10 +401,10 @@ func (d *descent) directory(b *building, id uint64, e *tree.Entry) {
 			e.Dir.Dev, e.Dir.Ino = have.Dev, have.Ino
 		}
 		d.ignored[id] = true
-	case have == nil && !b.full && d.find(id, b.depth+1, e.Dir):
+	case have == nil && !b.full && d.find(id, b.at.in(e.Name), e.Dir):
 		d.ignored[id] = true
 	default:
-		d.build(id, b.depth+1, e.Dir, have).full = b.full
+		d.build(id, b.at.in(e.Name), e.Dir, have).full = b.full
 	}
 }
 

@@ -194,6 +194,7 @@ type session struct {
 	unused  []target           // for newTarget; while not streaming the session's own
 
 	descent    *descent           // while comparing
+	ranges     int                // that were told of
 	origins    tree.Origins       // new directories that are elsewhere
 	dirs       map[uint64]growing // while streaming: directories of which more may come
 	plan       *tree.Plan

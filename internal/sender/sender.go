@@ -242,6 +242,9 @@ func (s *session) describe(ctx context.Context) error {
 	}
 }
 
+// errTooMany is why a source cannot be described.
+var errTooMany = fault.New(fault.Path, "the source holds more than %d entries, which cannot be mirrored in one run", tree.MaxEntries)
+
 // seal tells the receiver what the whole source is.
 func (s *session) seal() error {
 	seal := new(wire.Seal)
@@ -255,10 +258,14 @@ func (s *session) seal() error {
 		s.Counters.TotalBytes.Store(int64(seal.Counts.Bytes))
 	}
 	s.result.Counts = seal.Counts
-	s.maxIndex = 4*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	entries := seal.Counts.Files + seal.Counts.Directories + seal.Counts.Links + seal.Counts.Opaque
+	s.maxIndex = 4*entries + 1<<10
 	s.byContent = s.comparesContent()
 	s.sealed = true
 	s.mu.Unlock()
+	if entries > tree.MaxEntries {
+		return errTooMany
+	}
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
 	seal.Contents = s.byContent
@@ -277,6 +284,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		Skip:       s.skip,
 		Enter:      s.enter,
 		Visit:      visit,
+		Bounded:    true,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
 		Flags: func(info dirfs.Info) tree.Flags {

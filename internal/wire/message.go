@@ -2,6 +2,8 @@ package wire
 
 import (
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // Type is the first byte of a message.
@@ -43,6 +45,10 @@ const (
 	// may have unanswered.
 	MaxAsks  = 1 << 16
 	MaxWants = 1 << 16
+
+	// MaxNumbers is how many numbers are given out in a session: what is asked about
+	// once more gets others.
+	MaxNumbers = 4*tree.MaxEntries + 1<<10
 )
 
 // flagCompressed says that what follows the head is compressed.
