@@ -72,21 +72,27 @@ func (f *foul) begin(t testing.TB, conn wire.Conn, dials bool) *player {
 // does has the peer do what it does, and returns why the connection has ended.
 func (f *foul) does(t testing.TB, conn wire.Conn, dials bool) error {
 	t.Helper()
-	speaker := wiretest.Speaker(f.wanting())
 	p := f.begin(t, conn, dials)
-	for i, line := range f.play {
+	f.plays(t, p, f.play...)
+	return p.over(t)
+}
+
+// plays has p do what lines say.
+func (f *foul) plays(t testing.TB, p *player, lines ...string) {
+	t.Helper()
+	speaker := wiretest.Speaker(f.wanting())
+	for i, line := range lines {
 		if typ, ok := awaited[line]; ok {
 			if !p.await(typ) {
 				t.Errorf("%s does not come, before line %d", line[1:], i)
-				break
+				return
 			}
 			continue
 		}
 		for _, b := range speaker.Messages(line) {
-			_ = conn.Write(b) // the session may be over
+			_ = p.conn.Write(b) // the session may be over
 		}
 	}
-	return p.over(t)
 }
 
 func (f *foul) wanting() string {
@@ -241,6 +247,58 @@ func TestHostileSendersThatListen(t *testing.T) {
 				t.Errorf("ends with %v", err)
 			}
 			f.left(g)
+			g.recovers()
+		})
+	}
+}
+
+// foulResumes are Hellos that go on with a session which the peer has, or not, and what
+// becomes of them and of that session.
+var foulResumes = []struct {
+	name    string
+	session string
+	came    uint64 // messages, as it says
+	told    wire.CloseCode
+	ends    bool // the session does
+}{
+	{"another session", "0123456789abcdeF", 0, 4101, false},
+	{"another session, with all there can be", "fedcba9876543210", 1<<64 - 1, 4101, false},
+	{"a part of its name", "0123456789", 0, 4012, false},
+	{"more than its name", "0123456789abcdef0", 0, 4012, false},
+	{"no name", "", 0, 4012, false},
+	{"the session, with more than was sent", "0123456789abcdef", 99, 4012, true},
+	{"the session, with all there can be", "0123456789abcdef", 1<<64 - 1, 4012, true},
+}
+
+// Who goes on with a session that is not his is told that there is none, and the session
+// goes on with whose it is. Who knows its name, and says of it what cannot be, ends it.
+func TestHostileResumes(t *testing.T) {
+	for _, c := range foulResumes {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGround(t, false)
+			l := listens(t, &Receiver{Dir: g.to, NoFsync: true}, ListenOptions{})
+			honest := &foul{want: little, gets: true, play: confirmed}
+			p := honest.begin(t, dialRaw(t, l.url), true)
+			honest.plays(t, p, asked...)
+			f := &foul{code: Protocol, told: c.told, stays: true, hello: func(h *wire.Hello) {
+				h.Session, h.Resume = []byte(c.session), &wire.Resume{Received: c.came}
+			}}
+			if !c.ends {
+				f.isTold(t, f.does(t, dialRaw(t, l.url), true))
+				honest.plays(t, p, confirmed[len(asked):]...)
+				honest.plays(t, p, "verdict 0")
+				if out := l.end(t); out.err != nil {
+					t.Error(out.err)
+				}
+				honest.left(g)
+				return
+			}
+			conn := dialRaw(t, l.url)
+			other := f.begin(t, conn, true)
+			f.isTold(t, other.over(t))
+			f.ends(t, l.end(t))
+			g.untouched()
 			g.recovers()
 		})
 	}
