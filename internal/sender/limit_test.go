@@ -1,14 +1,64 @@
 package sender_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/sender"
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
+
+// A receiver that asks for the ranges of the same directory again and again has so many
+// entries digested, and no more.
+func TestRangesAgain(t *testing.T) {
+	var text strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&text, "some-file-%d\n", i)
+	}
+	mine, theirs := transport.Pipe(0)
+	h := source(t, text.String(), nil)
+	ended := make(chan error)
+	go func() {
+		_, err := sender.Run(t.Context(), mine, receiverHello(false), h, options())
+		ended <- err
+	}()
+	if _, err := theirs.Read(); err != nil { // the seal
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			b, err := theirs.Read()
+			if err != nil {
+				return
+			}
+			b.Free()
+		}
+	}()
+	ask := make([]wire.Question, 100)
+	for i := range ask {
+		ask[i].Budget = 200
+	}
+	for range 100 {
+		for _, b := range wire.EncodeAsk(ask) {
+			if theirs.Write(b) != nil {
+				break // it has ended
+			}
+		}
+	}
+	select {
+	case err := <-ended:
+		if fault.Of(err, 99) != fault.Protocol || !strings.Contains(err.Error(), "again and again") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it answers for ever")
+	}
+	wire.CloseWith(theirs, nil)
+}
 
 // A receiver that takes no answers is not waited for: what it sends while its
 // questions are open ends the session.

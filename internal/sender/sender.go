@@ -187,6 +187,7 @@ type session struct {
 	// once more at most, and gets a part of what is below with it. Set before the
 	// first answer.
 	maxIndex uint64
+	entries  uint64 // of the source; likewise
 
 	wanting bool       // owned by read: the first want came, no question does
 	told    bool       // owned by read: what the receiver knows
@@ -258,12 +259,12 @@ func (s *session) seal() error {
 		s.Counters.TotalBytes.Store(int64(seal.Counts.Bytes))
 	}
 	s.result.Counts = seal.Counts
-	entries := seal.Counts.Files + seal.Counts.Directories + seal.Counts.Links + seal.Counts.Opaque
-	s.maxIndex = 4*entries + 1<<10
+	s.entries = seal.Counts.Files + seal.Counts.Directories + seal.Counts.Links + seal.Counts.Opaque
+	s.maxIndex = 4*s.entries + 1<<10
 	s.byContent = s.comparesContent()
 	s.sealed = true
 	s.mu.Unlock()
-	if entries > tree.MaxEntries {
+	if s.entries > tree.MaxEntries {
 		return errTooMany
 	}
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
