@@ -12,7 +12,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/transport"
 	"github.com/sync-directory/sync-directory/internal/tree/treetest"
 	"github.com/sync-directory/sync-directory/internal/wire"
-	"github.com/sync-directory/sync-directory/internal/wire/wiretest"
 )
 
 // foul is what a hostile sender does, and what must become of it.
@@ -50,7 +49,7 @@ func (f *foul) begin(t testing.TB, conn wire.Conn, dials bool) *player {
 		}
 	}
 	if f.first != "" {
-		for _, b := range wiretest.Speaker("").Messages(f.first) {
+		for _, b := range messages(f.first) {
 			_ = conn.Write(b) // which it may refuse before it has it all
 		}
 	} else {
@@ -80,19 +79,7 @@ func (f *foul) does(t testing.TB, conn wire.Conn, dials bool) error {
 // plays has p do what lines say.
 func (f *foul) plays(t testing.TB, p *player, lines ...string) {
 	t.Helper()
-	speaker := wiretest.Speaker(f.wanting())
-	for i, line := range lines {
-		if typ, ok := awaited[line]; ok {
-			if !p.await(typ) {
-				t.Errorf("%s does not come, before line %d", line[1:], i)
-				return
-			}
-			continue
-		}
-		for _, b := range speaker.Messages(line) {
-			_ = p.conn.Write(b) // the session may be over
-		}
-	}
+	p.plays(t, f.wanting(), lines, nil)
 }
 
 func (f *foul) wanting() string {

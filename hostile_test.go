@@ -18,6 +18,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/dirfs"
 	"github.com/sync-directory/sync-directory/internal/tree/treetest"
 	"github.com/sync-directory/sync-directory/internal/wire"
+	"github.com/sync-directory/sync-directory/internal/wire/wiretest"
 )
 
 // Hostile peers speak the protocol wrongly on purpose: hostile_sender_test.go has those
@@ -226,7 +227,7 @@ func (g *ground) heals(url string) {
 }
 
 // patience is how long anything may take that does not hang.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // listening is a Receiver that listens, and what became of its sessions.
 type listening struct {
@@ -239,6 +240,11 @@ type listening struct {
 // listens starts r.
 func listens(t testing.TB, r *Receiver, o ListenOptions) *listening {
 	t.Helper()
+	return listensAs(t, r.Listen, o)
+}
+
+func listensAs(t testing.TB, listen func(context.Context, ListenOptions) (Result, error), o ListenOptions) *listening {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &listening{sessions: make(chan outcome, 100), ended: make(chan outcome, 1), stop: cancel}
 	addrs := make(chan string, 1)
@@ -247,7 +253,7 @@ func listens(t testing.TB, r *Receiver, o ListenOptions) *listening {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		result, err := r.Listen(ctx, o)
+		result, err := listen(ctx, o)
 		l.ended <- outcome{result, err}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
@@ -326,6 +332,30 @@ func (p *player) await(t wire.Type) bool {
 		}
 	}
 }
+
+// plays has p do what lines say, which are about the tree of a text; !plant is done by
+// plant.
+func (p *player) plays(t testing.TB, about string, lines []string, plant func()) {
+	t.Helper()
+	speaker := wiretest.Speaker(about)
+	for i, line := range lines {
+		typ, waits := awaited[line]
+		switch {
+		case line == "!plant":
+			plant()
+		case !waits:
+			for _, b := range speaker.Messages(line) {
+				_ = p.conn.Write(b) // the session may be over
+			}
+		case !p.await(typ):
+			t.Errorf("%s does not come, before line %d", line[1:], i)
+			return
+		}
+	}
+}
+
+// messages are those of one line that is about no tree.
+func messages(line string) []*wire.Buffer { return wiretest.Speaker("").Messages(line) }
 
 // over waits for the end and returns why there is one.
 func (p *player) over(t testing.TB) error {

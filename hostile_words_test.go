@@ -5,6 +5,7 @@ package syncdirectory
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -186,3 +187,6 @@ func frame(size uint32) string {
 
 // timeOf is a whole second.
 func timeOf(sec int64) tree.Time { return tree.Time{Sec: sec} }
+
+// uvText returns a number in digits.
+func uvText(n uint64) string { return strconv.FormatUint(n, 10) }
