@@ -120,7 +120,7 @@ type Result struct {
 	Source Counts
 	// Changes counts what was done to the destination.
 	Changes Changes
-	// Problems are the entries that failed, up to 100,000 of them, and
+	// Problems are the entries that failed, up to 100,000 of them in 32 MiB, and
 	// Failed how many there were.
 	Problems []Problem
 	Failed   int

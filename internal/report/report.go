@@ -70,17 +70,21 @@ func (p Problem) Code() fault.Code {
 	return fault.Partial
 }
 
-// maxKept bounds how many problems are kept; the rest are counted and told
-// once each all the same.
-const maxKept = 100_000
+// maxKept bounds how many problems are kept, and maxWords their bytes, of which a peer
+// may fill 34 KiB with each; the rest are counted and told once each all the same.
+const (
+	maxKept  = 100_000
+	maxWords = 32 << 20
+)
 
 // Problems collects what failed. It is safe for concurrent use.
 type Problems struct {
-	mu   sync.Mutex // guards the rest
-	list []Problem
-	n    int
-	code fault.Code
-	hook func(Problem)
+	mu    sync.Mutex // guards the rest
+	list  []Problem
+	words int // bytes in list
+	n     int
+	code  fault.Code
+	hook  func(Problem)
 }
 
 // NewProblems returns an empty collection. Hook, unless nil, is called with
@@ -93,8 +97,9 @@ func (ps *Problems) Add(p Problem) {
 	defer ps.mu.Unlock()
 	ps.n++
 	ps.code = fault.Worse(ps.code, p.Code())
-	if len(ps.list) < maxKept {
+	if words := len(p.Path) + len(p.Operation) + len(p.Cause); len(ps.list) < maxKept && ps.words+words <= maxWords {
 		ps.list = append(ps.list, p)
+		ps.words += words
 	}
 	if ps.hook != nil {
 		ps.hook(p)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"strings"
 	"testing"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -71,6 +72,26 @@ func TestProblems(t *testing.T) {
 	}
 	if all, n := ps.All(); n != 3 || len(all) != 3 || len(heard) != 3 || heard[0] != `read "a\n": gone` {
 		t.Errorf("%d problems, %d kept, heard %q", n, len(all), heard)
+	}
+}
+
+// TestProblemsAreBounded has a peer tell of many entries, with as many words as it may.
+func TestProblemsAreBounded(t *testing.T) {
+	told := 0
+	ps := report.NewProblems(func(report.Problem) { told++ })
+	long := strings.Repeat("x", 34<<10)
+	const n = 5000
+	for range n {
+		ps.Add(report.Problem{Path: long, Peer: true})
+	}
+	ps.Add(report.Problem{Path: "short"})
+	kept, all := ps.All()
+	bytes := 0
+	for _, p := range kept {
+		bytes += len(p.Path)
+	}
+	if all != n+1 || told != n+1 || bytes > 32<<20 || kept[len(kept)-1].Path != "short" {
+		t.Errorf("%d problems, %d told, %d kept in %d bytes", all, told, len(kept), bytes)
 	}
 }
 
