@@ -455,6 +455,7 @@ func foulOutlines() (all []foul) {
 	more("more groups than asked for", "not asked for", top, "?probe", outline(4, -1, 0, nodes(0, 3, size), nodes(0, 3, size)))
 	more("groups that contradict the top", "contradicts itself", top, "?probe", outline(4, -1, 0, nodes(0, 3, size)))
 	more("a group of nothing", "contradicts itself", top, "?probe", outline(4, -1, 0, delta.Members{}))
+	more("a group of more than fits", "contradicts itself", outline(4, size, 1, nodes(0, 2, size)), "?probe", outline(4, -1, 0, nodes(0, 256, size)))
 	more("too many groups", "too many groups|not asked for", top, "?probe", outline(4, -1, 0, manyMembers(97)...))
 	more("levels without an end", "contradicts itself", outline(4, size, 7, nodes(0, 1, size)), "?probe", outline(4, -1, 6, nodes(0, 1, size)))
 	more("a fragment before the top", "not asked for", fragmentOf(4, 0, literal("x")))

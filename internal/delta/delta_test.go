@@ -227,6 +227,21 @@ func survey(t *testing.T, old, content *Outline) (s *Survey, told int) {
 	}
 }
 
+// A content that is said to have any size has no more pieces than anybody can keep.
+func TestSurveyIsBounded(t *testing.T) {
+	old := NewOutline([]Node{{Length: 1}})
+	for _, c := range []struct {
+		scale uint8
+		size  int64
+		most  int
+	}{{0, 1, 1}, {0, 10 * leastSegment, 11}, {0, 1<<63 - 1, mostSegments}, {MaxScale, 1<<63 - 1, mostSegments}} {
+		s, _ := NewSurvey(old, c.scale, c.size, 0, nil)
+		if s.Most() != c.most {
+			t.Errorf("%d bytes at scale %d: %d pieces, not %d", c.size, c.scale, s.Most(), c.most)
+		}
+	}
+}
+
 // TestSurvey finds in an old version what a new one has of it, whatever was
 // changed, and is told of little more than that.
 func TestSurvey(t *testing.T) {
