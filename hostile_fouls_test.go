@@ -3,6 +3,7 @@
 package syncdirectory
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -506,8 +507,27 @@ func foulFloods() (all []foul) {
 	return append(all,
 		foul{name: "flood: answers of nothing", play: then(asked, times(2000, list(0, "\x01\x00\x00"+text("b")+"\x00"))), code: Protocol, says: "."},
 		foul{name: "flood: answers of nothing, streamed", empty: true, play: times(2000, list(0, "\x01\x00\x00"+text("b")+"\x00")), code: Protocol, says: "."},
+		foul{name: "flood: files that are not complete", empty: true, want: manyFiles(1100), code: Protocol, says: "not complete",
+			play: then(one("listing 0 0=."), manyChunks(1100))},
 		foul{name: "flood: void, again and again", play: then(wanted, times(300, "chunk 2=f 0", "end 2=f again"), bad), code: Protocol, says: "type 99"},
 	)
+}
+
+// manyFiles is a tree of so many files.
+func manyFiles(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "f%04d =x\n", i)
+	}
+	return text.String()
+}
+
+// manyChunks are the beginnings of all of them.
+func manyChunks(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("chunk %d=f%04d 0", i+1, i))
+	}
+	return all
 }
 
 func foulLimits() []foul {

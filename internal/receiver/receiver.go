@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
@@ -186,6 +187,8 @@ type session struct {
 	expander func() *wire.Expander // made when it is needed first
 	tasks    *queue.Queue[func()]  // to work
 	results  *inbox                // from write and work
+
+	begunLarge atomic.Int64 // files that have come in part
 
 	mu      sync.Mutex // guards what follows and, while streaming, index
 	targets map[uint64]*target

@@ -157,9 +157,13 @@ func (t *target) open(s *session) (*stage.Large, error) {
 		return nil, nil
 	}
 	if t.large == nil {
+		if s.begunLarge.Load() >= wire.MaxLarge {
+			return nil, wire.Errorf("more than %d files that are not complete", wire.MaxLarge)
+		}
 		if err := t.create(s); err != nil {
 			return nil, err
 		}
+		s.begunLarge.Add(1)
 	}
 	t.writing++
 	return t.large, nil
@@ -231,7 +235,7 @@ func (s *session) completeLocked(t *target) {
 	default:
 		t.large.Discard()
 	}
-	t.large = nil
+	t.doneLarge(s)
 	t.release(s)
 	s.results.put(o)
 }

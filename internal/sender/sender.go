@@ -122,7 +122,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	s.start = start
 	start(s.read)
 	start(s.describe)
-	for range max(1, o.Transfers) {
+	for range max(1, min(o.Transfers, mostWorkers)) {
 		start(s.work)
 	}
 	wg.Wait()
@@ -136,6 +136,10 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	}
 	return s.verdict(ctx)
 }
+
+// mostWorkers bounds how many files are sent at once: of large ones each worker may
+// have begun one that another completes.
+const mostWorkers = wire.MaxLarge / 4
 
 // keep keeps what was learnt of large files, once the receiver does not wait
 // any more, also of a session that ended early.

@@ -124,7 +124,7 @@
 //	ranges of a description    tree.MaxEntries
 //	names in a message         16 MiB in full
 //	questions, wants           MaxAsks, MaxWants unanswered
-//	large files                MaxOutlines outlined at once; a Chunk MaxLead ahead
+//	large files                MaxOutlines outlined, MaxLarge begun at once; a Chunk MaxLead ahead
 //	probes, signatures         MaxProbes, MaxSigned bytes unanswered
 //	words in control messages  1 KiB each
 //
