@@ -539,6 +539,8 @@ func foulLimits() []foul {
 		return strings.Join(sections, "")
 	}
 	return []foul{
+		{name: "limit: sizes that are nothing together", want: "a +4611686018427387904\nb +4611686018427387904\nc +4611686018427387904\nd +4611686018427387904\n",
+			play: then(asked, one("listing 1 0=.")), code: BadPath, says: "too small"},
 		{name: "limit: depth", play: then(asked, one(list(1, deep(16400, "d")))), code: Protocol, says: "deep|path"},
 		{name: "limit: path", play: then(asked, one(list(1, deep(200, pad(255))))), code: Protocol, says: "path"},
 		{name: "limit: path, streamed", empty: true, play: one(list(0, deep(200, pad(255)))), code: Protocol, says: "path"},

@@ -118,7 +118,7 @@ func (s *session) grow(g growing, entries []tree.Entry) error {
 			s.waiting++
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
-			s.need += s.takes(e)
+			s.need = plus(s.need, s.takes(e))
 			if err := s.enough("destination", s.need, s.free); err != nil {
 				return err
 			}
