@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -226,6 +227,21 @@ func survey(t *testing.T, old, content *Outline) (s *Survey, told int) {
 	}
 }
 
+// A content that is said to have any size has no more pieces than anybody can keep.
+func TestSurveyIsBounded(t *testing.T) {
+	old := NewOutline([]Node{{Length: 1}})
+	for _, c := range []struct {
+		scale uint8
+		size  int64
+		most  int
+	}{{0, 1, 1}, {0, 10 * leastSegment, 11}, {0, 1<<63 - 1, mostSegments}, {MaxScale, 1<<63 - 1, mostSegments}} {
+		s, _ := NewSurvey(old, c.scale, c.size, 0, nil)
+		if s.Most() != c.most {
+			t.Errorf("%d bytes at scale %d: %d pieces, not %d", c.size, c.scale, s.Most(), c.most)
+		}
+	}
+}
+
 // TestSurvey finds in an old version what a new one has of it, whatever was
 // changed, and is told of little more than that.
 func TestSurvey(t *testing.T) {
@@ -277,6 +293,30 @@ func TestGolden(t *testing.T) {
 	ops := Encode(nil, &s, append([]byte("new"), content[300:700]...))
 	if got, want := fmt.Sprintf("%x", ops[:12]), "036e65770102645a9ccee442"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Sums that are made to be found everywhere, and are of nothing, cost no more than a part
+// of what rolling over the content does.
+func TestSumsThatLie(t *testing.T) {
+	content := make([]byte, 1<<20)
+	for _, block := range []int{LeastBlock, MostBlock} {
+		s := Signature{Block: block, Tail: block - 1, Strong: MostStrong, Key: 12345}
+		weak := mix(rollOver(content[:block], s.Key))
+		for i := range 2000 {
+			s.Sums = binary.LittleEndian.AppendUint32(s.Sums, weak)
+			s.Sums = binary.LittleEndian.AppendUint64(s.Sums, uint64(i))
+		}
+		e := encoder{s: &s, content: content}
+		e.index(s.Blocks())
+		e.scan()
+		if e.alarms > falseAlarms+chainLimit {
+			t.Errorf("blocks of %d: %d strong sums were compared in vain", block, e.alarms)
+		}
+		ops := Encode(nil, &s, content)
+		if want := append(binary.AppendUvarint(nil, 1<<20), content...); !bytes.Equal(ops, want) {
+			t.Errorf("blocks of %d: %d bytes of operations, not the content", block, len(ops))
+		}
 	}
 }
 

@@ -10,6 +10,11 @@ import (
 // that sums made for it cannot cost the square of the content's length.
 const chainLimit = 64
 
+// falseAlarms is how many blocks may have the weak sum of a place in the content, and not
+// its strong one, before no more are looked for. By chance there is none in a thousand
+// contents; who makes sums for it could cost a thousand times what reading costs.
+const falseAlarms = 1 << 12
+
 // Encode appends to ops what makes content of the blocks that s is of:
 //
 //	uvarint n, n bytes as they are, and unless the content is complete
@@ -44,6 +49,8 @@ type encoder struct {
 	first, count int // the run of blocks found last, not encoded yet
 	end          int // where in content it ends
 	expect       int // the block after those encoded last
+
+	alarms int // blocks whose weak sum was found, and whose strong one was another
 }
 
 // index makes the whole blocks findable.
@@ -70,21 +77,32 @@ func (e *encoder) weak(i int) uint32 {
 	return binary.LittleEndian.Uint32(e.s.Sums[i*(WeakSize+e.s.Strong):])
 }
 
-// is reports whether b is block i, whose weak sum it has.
-func (e *encoder) is(b []byte, i int) bool {
+// is reports whether block i, whose weak sum is right, has that strong one.
+func (e *encoder) is(strong *digest.Checksum, i int) bool {
 	at := i*(WeakSize+e.s.Strong) + WeakSize
-	strong := digest.Check(b)
-	return string(strong[:e.s.Strong]) == string(e.s.Sums[at:at+e.s.Strong])
+	if string(strong[:e.s.Strong]) == string(e.s.Sums[at:at+e.s.Strong]) {
+		return true
+	}
+	e.alarms++
+	return false
 }
 
-// find returns a whole block that b is, best the one after the run, or -1.
+// find returns a whole block that b is, best the one after the run, or -1. However many
+// blocks have the weak sum, the strong one of b is computed once.
 func (e *encoder) find(b []byte, weak uint32) int {
-	found := -1
+	if e.alarms > falseAlarms {
+		return -1
+	}
+	var strong digest.Checksum
+	found, summed := -1, false
 	for i, looked := e.heads[weak*0x9e3779b1>>e.shift], 0; i > 0 && looked < chainLimit; i = e.next[i-1] {
 		if looked++; e.weak(int(i-1)) != weak {
 			continue
 		}
-		if !e.is(b, int(i-1)) {
+		if !summed {
+			strong, summed = digest.Check(b), true
+		}
+		if !e.is(&strong, int(i-1)) {
 			continue
 		}
 		if int(i-1) == e.first+e.count {
@@ -140,7 +158,10 @@ func (e *encoder) tail(n int) {
 		return
 	}
 	b := e.content[at:]
-	if mix(rollOver(b, e.s.Key)) == e.weak(n-1) && e.is(b, n-1) {
+	if mix(rollOver(b, e.s.Key)) != e.weak(n-1) {
+		return
+	}
+	if strong := digest.Check(b); e.is(&strong, n-1) {
 		e.take(n-1, at, size)
 	}
 }

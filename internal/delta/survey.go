@@ -7,7 +7,7 @@ import "github.com/sync-directory/sync-directory/internal/digest"
 // some groups, level by level, its owner tells it.
 type Survey struct {
 	old  []level // of the old outline
-	most int     // pieces that a content of its size can have
+	most int     // pieces that a content of its size can have, or nodes of a level
 
 	level  int     // of the nodes in doubt
 	pieces []Piece // the new content as far as it is known, in order
@@ -42,13 +42,25 @@ type Members struct {
 // that scale has top nodes at the given level. It reports whether a content can
 // have such a top.
 func NewSurvey(old *Outline, scale uint8, size int64, top int, nodes []Node) (*Survey, bool) {
-	s := &Survey{old: make([]level, len(old.levels)), level: top, most: int(size/(leastSegment<<scale)) + 1}
+	s := &Survey{old: make([]level, len(old.levels)), level: top, most: mostPieces(scale, size)}
 	for i, nodes := range old.levels {
 		s.old[i] = newLevel(nodes)
 	}
 	s.add(Members{0, nodes})
 	return s, len(s.pieces) <= s.most
 }
+
+// mostSegments is how many segments are surveyed at most, whatever size a peer says that
+// there is: at the largest scale they are of 256 TiB.
+const mostSegments = 1 << 22
+
+// mostPieces returns how many segments a content can have.
+func mostPieces(scale uint8, size int64) int {
+	return int(min(size/(leastSegment<<scale)+1, mostSegments))
+}
+
+// Most returns how many nodes there can be in groups that are told of together.
+func (s *Survey) Most() int { return s.most }
 
 func newLevel(nodes []Node) level {
 	l := level{nodes, make([]int64, len(nodes)), make(map[digest.Digest]int, len(nodes)), make(map[int64]int, len(nodes))}

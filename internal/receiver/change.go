@@ -33,6 +33,7 @@ type change struct {
 	level  int           // of the groups that are asked for
 	asked  []int         // groups that are not told of yet
 	told   []delta.Members
+	nodes  int // in them
 
 	ahead   ahead
 	plan    *delta.Plan
@@ -219,13 +220,19 @@ func (s *session) outlined(body []byte) error {
 	case o.Top || len(c.asked) == 0 || o.Level != c.level-1 || len(o.Groups) > len(c.asked):
 		return wire.Errorf("an outline of entry %d that is not asked for", o.ID)
 	}
+	for i := range o.Groups {
+		c.nodes += len(o.Groups[i].Nodes)
+	}
+	if c.nodes > c.survey.Most() {
+		return s.doubt(t, false)
+	}
 	c.asked = c.asked[len(o.Groups):]
 	c.told = append(c.told, o.Groups...)
 	if len(c.asked) > 0 {
 		return s.probe(t)
 	}
 	told := c.told
-	c.told = nil
+	c.told, c.nodes = nil, 0
 	return s.doubt(t, c.survey.Resolve(told))
 }
 

@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/digest"
@@ -62,13 +63,14 @@ type descent struct {
 // building is a wanted directory of which parts are known.
 type building struct {
 	id     uint64
-	depth  int // directories above it
+	at     reach
 	want   *tree.Dir
-	have   *tree.Dir // what is there, nil for a new directory
-	pieces []piece   // in order, without gaps
-	full   bool      // of a new one: nothing in it is elsewhere
-	split  bool      // of a new one: it does not fit into a budget
-	level  uint64    // of a new one: what its entries take alone, where that is known
+	have   *tree.Dir     // what is there, nil for a new directory
+	pieces []piece       // in order, without gaps
+	told   map[int]*told // what the answers of this round make of some of them
+	full   bool          // of a new one: nothing in it is elsewhere
+	split  bool          // of a new one: it does not fit into a budget
+	level  uint64        // of a new one: what its entries take alone, where that is known
 	done   bool
 }
 
@@ -81,6 +83,68 @@ type piece struct {
 	section  int          // in the index, or -1
 }
 
+// told is what takes the place of a piece. The last part is open while more of the answer
+// is to come.
+type told struct {
+	parts []piece
+	open  bool
+}
+
+// awaits returns which piece is to be answered from there on, and the part of it that is;
+// false where none is. A directory may have a hundred thousand pieces.
+func (b *building) awaits(from string) (i int, p piece, ok bool) {
+	i, found := slices.BinarySearchFunc(b.pieces, from, func(p piece, from string) int { return strings.Compare(p.from, from) })
+	if !found {
+		i--
+	}
+	p = b.pieces[i]
+	if t := b.told[i]; t != nil {
+		if !t.open {
+			return i, p, false
+		}
+		p = t.parts[len(t.parts)-1]
+	}
+	return i, p, !p.known && p.from == from
+}
+
+// tell notes what the part of piece i that is open has become, and what of it is open still.
+func (b *building) tell(i int, parts []piece, rest *piece) {
+	t := b.told[i]
+	if t == nil {
+		if b.told == nil {
+			b.told = make(map[int]*told)
+		}
+		t = new(told)
+		b.told[i] = t
+	} else {
+		t.parts = t.parts[:len(t.parts)-1]
+	}
+	t.parts = append(t.parts, parts...)
+	if t.open = rest != nil; t.open {
+		t.parts = append(t.parts, *rest)
+	}
+}
+
+// settle puts what was told in the place of the pieces.
+func (b *building) settle() {
+	if len(b.told) == 0 {
+		return
+	}
+	n := len(b.pieces)
+	for _, t := range b.told {
+		n += len(t.parts) - 1
+	}
+	pieces := make([]piece, 0, n)
+	for i := range b.pieces {
+		if t := b.told[i]; t != nil {
+			pieces = append(pieces, t.parts...)
+		} else {
+			pieces = append(pieces, b.pieces[i])
+		}
+	}
+	b.pieces, b.told = pieces, nil
+}
+
 // descend fills the wanted tree.
 func (s *session) descend(ctx context.Context) error {
 	want := digest.Digest(s.seal.Digest)
@@ -91,7 +155,7 @@ func (s *session) descend(ctx context.Context) error {
 	d := &descent{s: s, open: make(map[uint64]*building), ignored: make(map[uint64]bool), room: nearRound, origins: make(tree.Origins)}
 	d.mover = tree.Mover{Want: s.want.Dir, Copy: s.stays()}
 	s.descent = d
-	d.build(0, 0, s.want.Dir, s.have.Dir)
+	d.build(0, reach{}, s.want.Dir, s.have.Dir)
 	for len(d.order) > 0 {
 		for round := 1; len(d.order) > 0; round++ {
 			if err := d.round(ctx, round); err != nil {
@@ -110,9 +174,9 @@ func (s *session) descend(ctx context.Context) error {
 	return nil
 }
 
-// build begins a directory that has so many above it.
-func (d *descent) build(id uint64, depth int, want, have *tree.Dir) *building {
-	b := &building{id: id, depth: depth, want: want, have: have, pieces: []piece{{section: -1}}}
+// build begins a directory that is so far down.
+func (d *descent) build(id uint64, at reach, want, have *tree.Dir) *building {
+	b := &building{id: id, at: at, want: want, have: have, pieces: []piece{{section: -1}}}
 	if have != nil {
 		want.Dev, want.Ino = have.Dev, have.Ino
 	}
@@ -175,6 +239,7 @@ func (d *descent) questions() (questions []wire.Question) {
 func (d *descent) close() error {
 	rest := d.order[:0]
 	for _, b := range d.order {
+		b.settle()
 		complete := true
 		for i := range b.pieces {
 			p := &b.pieces[i]
@@ -237,29 +302,51 @@ func (d *descent) section(sec *wire.Section) error {
 	if b == nil {
 		return d.pass(sec)
 	}
-	i := slices.IndexFunc(b.pieces, func(p piece) bool { return !p.known && p.from == sec.From })
-	if i < 0 || !within(sec.To, b.pieces[i].to) {
+	i, p, ok := b.awaits(sec.From)
+	if !ok || !within(sec.To, p.to) {
 		return wire.Errorf("an answer that was not asked for")
 	}
 	if sec.Ranges != nil {
-		return d.ranges(b, i, sec)
+		return d.ranges(b, i, p, sec)
 	}
-	if err := admit(sec, b.depth, d.s.area.Canon); err != nil {
+	if err := admit(sec, b.at, d.s.area.Canon); err != nil {
 		return err
 	}
-	return d.entries(b, i, sec)
+	return d.entries(b, i, p, sec)
 }
+
+// reach says how far down a directory is: how many are above it, and how many bytes its
+// path takes, with the slash behind it.
+type reach struct{ depth, path int }
+
+// in returns that of a directory in one.
+func (r reach) in(name string) reach { return reach{r.depth + 1, r.path + len(name) + 1} }
 
 // admit reports what is wrong with the place of a section's entries: they are
 // too deep, or have the receiver's own name at the root.
-func admit(sec *wire.Section, depth int, c tree.Canon) error {
-	if depth > tree.MaxDepth {
+func admit(sec *wire.Section, at reach, c tree.Canon) error {
+	if at.depth > tree.MaxDepth {
 		return wire.Errorf("directories more than %d deep", tree.MaxDepth)
 	}
 	for i := range sec.Entries {
-		if depth == 0 && c.IsReserved(sec.Entries[i].Name) {
+		if at.path+len(sec.Entries[i].Name) > tree.MaxPath {
+			return wire.Errorf("a path of more than %d bytes", tree.MaxPath)
+		}
+		if at.depth == 0 && c.IsReserved(sec.Entries[i].Name) {
 			return wire.Errorf("an entry with the receiver's own name")
 		}
+	}
+	return nil
+}
+
+// countable reports whether there may be n more numbers.
+func (s *session) countable(n int) error {
+	most := uint64(wire.MaxNumbers)
+	if s.streaming {
+		most = tree.MaxEntries
+	}
+	if s.index.Len()+uint64(n) > most+1 {
+		return wire.Errorf("more than %d entries", most)
 	}
 	return nil
 }
@@ -274,6 +361,9 @@ func (d *descent) pass(sec *wire.Section) error {
 		return wire.Errorf("a description of entry %d, which is no open directory", sec.Dir)
 	}
 	first := d.s.index.Len()
+	if err := d.s.countable(len(sec.Entries)); err != nil {
+		return err
+	}
 	d.s.index.Add(nil, 0, len(sec.Entries))
 	for i := range sec.Entries {
 		if sec.Entries[i].Dir != nil {
@@ -283,11 +373,14 @@ func (d *descent) pass(sec *wire.Section) error {
 	return nil
 }
 
-// ranges replaces piece i by the ranges that it falls into, of which those
+// ranges replaces p, of piece i, by the ranges that it falls into, of which those
 // that are equal here are known at once.
-func (d *descent) ranges(b *building, i int, sec *wire.Section) error {
-	if sec.To != b.pieces[i].to {
+func (d *descent) ranges(b *building, i int, p piece, sec *wire.Section) error {
+	if sec.To != p.to {
 		return wire.Errorf("ranges for a part of a question")
+	}
+	if d.s.ranges += len(sec.Ranges); d.s.ranges > tree.MaxEntries {
+		return wire.Errorf("more than %d ranges", tree.MaxEntries)
 	}
 	pieces := make([]piece, len(sec.Ranges))
 	from := sec.From
@@ -300,7 +393,7 @@ func (d *descent) ranges(b *building, i int, sec *wire.Section) error {
 		from = g.End
 	}
 	b.split = b.have == nil
-	b.pieces = slices.Replace(b.pieces, i, i+1, pieces...)
+	b.tell(i, pieces, nil)
 	return nil
 }
 
@@ -323,17 +416,26 @@ func (d *descent) same(b *building, from string, g *wire.Range) []tree.Entry {
 	return entries
 }
 
-// entries takes the entries of a section for piece i, or for its beginning.
-func (d *descent) entries(b *building, i int, sec *wire.Section) error {
+// errNothing is about a section that says nothing and is not the last of its range: of
+// those there could be any number.
+var errNothing = wire.Errorf("a part of a description in which nothing is")
+
+// entries takes the entries of a section for p, of piece i, or for its beginning.
+func (d *descent) entries(b *building, i int, p piece, sec *wire.Section) error {
+	if len(sec.Entries) == 0 && sec.To != p.to {
+		return errNothing
+	}
+	if err := d.s.countable(len(sec.Entries)); err != nil {
+		return err
+	}
 	first := d.s.index.Len()
 	known := piece{from: sec.From, to: sec.To, known: true, entries: sec.Entries}
 	known.section = d.s.index.Add(b.want, 0, len(sec.Entries))
-	if rest := b.pieces[i].to; sec.To == rest {
-		b.pieces[i] = known
-	} else {
-		open := piece{from: sec.To, to: rest, asked: b.pieces[i].asked, section: -1}
-		b.pieces = slices.Replace(b.pieces, i, i+1, known, open)
+	var rest *piece
+	if sec.To != p.to {
+		rest = &piece{from: sec.To, to: p.to, asked: p.asked, section: -1}
 	}
+	b.tell(i, []piece{known}, rest)
 	for k := range sec.Entries {
 		if e := &sec.Entries[k]; e.Dir != nil {
 			d.directory(b, first+uint64(k), e)
@@ -363,10 +465,10 @@ func (d *descent) directory(b *building, id uint64, e *tree.Entry) {
 			e.Dir.Dev, e.Dir.Ino = have.Dev, have.Ino
 		}
 		d.ignored[id] = true
-	case have == nil && !b.full && d.find(id, b.depth+1, e.Dir):
+	case have == nil && !b.full && d.find(id, b.at.in(e.Name), e.Dir):
 		d.ignored[id] = true
 	default:
-		d.build(id, b.depth+1, e.Dir, have).full = b.full
+		d.build(id, b.at.in(e.Name), e.Dir, have).full = b.full
 	}
 }
 

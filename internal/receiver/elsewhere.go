@@ -15,7 +15,7 @@ import (
 // elsewhere.
 type found struct {
 	id     uint64
-	depth  int
+	at     reach
 	want   *tree.Dir
 	among  *pool
 	origin *tree.Origin // the one that it shall be
@@ -32,7 +32,7 @@ type pool struct {
 }
 
 // find reports whether a new directory has the digest of one that is elsewhere.
-func (d *descent) find(id uint64, depth int, want *tree.Dir) bool {
+func (d *descent) find(id uint64, at reach, want *tree.Dir) bool {
 	if d.elsewhere == nil {
 		d.elsewhere = pools(d.s.have.Dir)
 		d.mostGrafted = mostGrafted*d.s.have.Entries() + 1<<20
@@ -41,7 +41,7 @@ func (d *descent) find(id uint64, depth int, want *tree.Dir) bool {
 	if among == nil {
 		return false
 	}
-	d.found = append(d.found, found{id: id, depth: depth, want: want, among: among})
+	d.found = append(d.found, found{id: id, at: at, want: want, among: among})
 	return true
 }
 
@@ -167,7 +167,7 @@ func (d *descent) reopen(f *found, full bool) {
 	}
 	f.want.Entries, f.want.Digest = nil, digest.Digest{}
 	delete(d.ignored, f.id)
-	b := d.build(f.id, f.depth, f.want, nil)
+	b := d.build(f.id, f.at, f.want, nil)
 	if b.full = full; !full {
 		b.level = uint64(level)
 	}

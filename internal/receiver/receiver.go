@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/apply"
@@ -187,6 +188,8 @@ type session struct {
 	tasks    *queue.Queue[func()]  // to work
 	results  *inbox                // from write and work
 
+	begunLarge atomic.Int64 // files that have come in part
+
 	mu      sync.Mutex // guards what follows and, while streaming, index
 	targets map[uint64]*target
 	lost    map[*tree.Dir]bool // while streaming: directories that could not be made
@@ -194,6 +197,7 @@ type session struct {
 	unused  []target           // for newTarget; while not streaming the session's own
 
 	descent    *descent           // while comparing
+	ranges     int                // that were told of
 	origins    tree.Origins       // new directories that are elsewhere
 	dirs       map[uint64]growing // while streaming: directories of which more may come
 	plan       *tree.Plan

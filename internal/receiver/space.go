@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"math"
 
 	"github.com/dustin/go-humanize"
 
@@ -9,6 +10,14 @@ import (
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
+
+// plus adds without an overflow: sizes are what a peer says.
+func plus(a, b uint64) uint64 {
+	if sum := a + b; sum >= a {
+		return sum
+	}
+	return math.MaxUint64
+}
 
 // takes returns how many bytes a file takes on the disk. Of one with holes that
 // stay holes nobody knows before it is read: it counts as none.
@@ -112,11 +121,11 @@ func (s *session) needs() uint64 {
 		n := s.takes(step.Entry())
 		if have := step.Have; have != nil && have.Type == tree.File && !saves {
 			old := uint64(have.Size)
-			stays += n - min(n, old)
-			passes += min(n, old)
+			stays = plus(stays, n-min(n, old))
+			passes = plus(passes, min(n, old))
 		} else {
-			stays += n
+			stays = plus(stays, n)
 		}
 	}
-	return stays + min(passes, apply.BatchBytes)
+	return plus(stays, min(passes, apply.BatchBytes))
 }

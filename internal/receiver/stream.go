@@ -22,7 +22,7 @@ func (s *session) stream(ctx context.Context) error {
 	} else if removed > 0 && s.unsaved() {
 		return errUnsaved
 	}
-	s.dirs = map[uint64]growing{0: {s.want.Dir, 0}}
+	s.dirs = map[uint64]growing{0: {dir: s.want.Dir}}
 	var err error
 	if s.free, err = s.area.Room(); err != nil {
 		return fault.Doing(fault.Path, "look for room in the destination", err)
@@ -40,10 +40,10 @@ func (s *session) stream(ctx context.Context) error {
 	return nil
 }
 
-// growing is a directory that is being described, and how many are above it.
+// growing is a directory that is being described, and where it is.
 type growing struct {
-	dir   *tree.Dir
-	depth int
+	dir *tree.Dir
+	at  reach
 }
 
 // streamed takes in a part of the description: directories are made and files
@@ -61,8 +61,10 @@ func (s *session) streamed(answered int, sections []wire.Section) error {
 		}
 		if sec.To == "" {
 			delete(s.dirs, sec.Dir) // it is complete
+		} else if len(sec.Entries) == 0 {
+			return errNothing
 		}
-		if err := admit(sec, g.depth, s.area.Canon); err != nil {
+		if err := admit(sec, g.at, s.area.Canon); err != nil {
 			return err
 		}
 		if err := s.grow(g, sec.Entries); err != nil {
@@ -82,6 +84,9 @@ func follows(d *tree.Dir, from string) bool {
 // grow adds entries to a directory of the wanted tree, makes the directories
 // and links among them, and waits for the files.
 func (s *session) grow(g growing, entries []tree.Entry) error {
+	if err := s.countable(len(entries)); err != nil {
+		return err
+	}
 	d := g.dir
 	at := len(d.Entries)
 	first := s.index.Len()
@@ -99,7 +104,7 @@ func (s *session) grow(g growing, entries []tree.Entry) error {
 		case tree.Directory:
 			e.Dir.Parent, e.Dir.Digest = d, digest.Digest{}
 			if !e.Dir.Closed {
-				s.dirs[first+uint64(i)] = growing{e.Dir, g.depth + 1}
+				s.dirs[first+uint64(i)] = growing{e.Dir, g.at.in(e.Name)}
 			}
 			if err := s.apply.Make(step); err != nil {
 				return err
@@ -113,7 +118,7 @@ func (s *session) grow(g growing, entries []tree.Entry) error {
 			s.waiting++
 			s.Counters.TotalFiles.Add(1)
 			s.Counters.TotalBytes.Add(e.Size)
-			s.need += s.takes(e)
+			s.need = plus(s.need, s.takes(e))
 			if err := s.enough("destination", s.need, s.free); err != nil {
 				return err
 			}

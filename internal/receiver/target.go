@@ -77,6 +77,14 @@ func (t *target) release(s *session) {
 	}
 }
 
+// doneLarge lets go of the file of t, if it has one. t.mu must be held.
+func (t *target) doneLarge(s *session) {
+	if t.large != nil {
+		t.large = nil
+		s.begunLarge.Add(-1)
+	}
+}
+
 // void discards what came of t. No writer works on it.
 func (t *target) void(s *session) {
 	t.end(s, (*stage.Large).Discard)
@@ -92,7 +100,7 @@ func (t *target) end(s *session, file func(*stage.Large)) {
 	t.unchangeLocked(s)
 	if t.large != nil {
 		file(t.large)
-		t.large = nil
+		t.doneLarge(s)
 	}
 	t.release(s)
 	t.ended, t.err, t.parts = nil, nil, 0

@@ -158,9 +158,13 @@ func (t *target) open(s *session) (*stage.Large, error) {
 		return nil, nil
 	}
 	if t.large == nil {
+		if s.begunLarge.Load() >= wire.MaxLarge {
+			return nil, wire.Errorf("more than %d files that are not complete", wire.MaxLarge)
+		}
 		if err := t.create(s); err != nil {
 			return nil, err
 		}
+		s.begunLarge.Add(1)
 	}
 	t.writing++
 	return t.large, nil
@@ -193,11 +197,23 @@ func (s *session) writeEnd(body []byte) error {
 	if large != nil {
 		t.leave()
 	}
-	t.mu.Lock()
-	t.ended = &e
-	t.mu.Unlock()
+	if !t.endWith(&e) {
+		return wire.Errorf("entry %d ends twice", e.ID)
+	}
 	s.note(t, err)
 	return nil
+}
+
+// endWith notes how t ends, and reports whether that was not known. The second of two
+// may come while chunks are in the hands of writers.
+func (t *target) endWith(e *wire.End) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended != nil {
+		return false
+	}
+	t.ended = e
+	return true
 }
 
 // completeLocked finishes the file of t once all of it is written, the end is
@@ -220,7 +236,7 @@ func (s *session) completeLocked(t *target) {
 	default:
 		t.large.Discard()
 	}
-	t.large = nil
+	t.doneLarge(s)
 	t.release(s)
 	s.results.put(o)
 }

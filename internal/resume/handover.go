@@ -81,7 +81,7 @@ func (h Handover) handOver(conn wire.Conn, peer uint64) (after time.Duration, mi
 		if err == nil {
 			_ = conn.Close(wire.CloseAway, "another connection was faster") // nothing to lose
 		} else {
-			wire.CloseWith(conn, err)
+			wire.CloseWith(conn, wire.Fault(err))
 		}
 		return 0, 0, false
 	}

@@ -9,6 +9,7 @@ package scan
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,9 @@ type Options struct {
 	Visit func(*tree.Dir)
 	// Problem is told what could not be examined, by all workers.
 	Problem func(in *tree.Dir, name string, err error)
+	// Bounded leaves what is beyond tree.MaxDepth or tree.MaxPath unread, as a
+	// directory that cannot be: nobody could be told of it.
+	Bounded bool
 	// Found counts the entries.
 	Found *atomic.Int64
 }
@@ -157,7 +161,7 @@ func (s *scanner) read(d *tree.Dir, l *lister) error {
 			return err
 		}
 	}
-	dir, err := s.handles.Acquire(d)
+	dir, err := s.acquire(d)
 	if err == nil {
 		l.reset(s, d, dir)
 		err = dir.List(l.entry)
@@ -180,6 +184,27 @@ func (s *scanner) read(d *tree.Dir, l *lister) error {
 		s.o.Visit(d)
 	}
 	return nil
+}
+
+// errBeyond is why a directory is not read.
+var errBeyond = errors.New("it is too deep, or its path is too long")
+
+// acquire returns the handle of d, unless that is too far down.
+func (s *scanner) acquire(d *tree.Dir) (dirfs.Dir, error) {
+	if s.o.Bounded && !reachable(d) {
+		return nil, errBeyond
+	}
+	return s.handles.Acquire(d)
+}
+
+// reachable reports whether any name in d makes a path that can be told.
+func reachable(d *tree.Dir) bool {
+	depth, path := 0, tree.MaxName
+	for ; d.Parent != nil; d = d.Parent {
+		depth++
+		path += len(d.Name) + 1
+	}
+	return depth <= tree.MaxDepth && path <= tree.MaxPath
 }
 
 func (s *scanner) problem(in *tree.Dir, name string, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,5 +149,52 @@ func TestStops(t *testing.T) {
 	}
 	if _, err := scan.Scan(ctx, h, scan.Options{}); err != nil && err != stop {
 		t.Errorf("context that has ended: %v", err)
+	}
+}
+
+// What nobody could be told of is not read, and told: also a directory that has a short
+// path, but not so short that every name in it has one.
+func TestBounded(t *testing.T) {
+	long := strings.Repeat("d", 250)
+	deep := strings.Repeat(long+"/", 140)
+	h := handles(t, "a/b/f @5 =x\n", false, nil)
+	root, err := dirfs.OpenRoot(t.TempDir(), dirfs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for at, names := root, strings.Split(strings.TrimSuffix(deep, "/"), "/"); len(names) > 0; names = names[1:] {
+		if err := at.Mkdir(names[0], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		next, err := at.OpenDir(names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at != root {
+			at.Close()
+		}
+		at = next
+		if len(names) == 1 {
+			at.Close()
+		}
+	}
+	for _, c := range []struct {
+		h     *dirfs.Handles
+		limit bool
+		depth int
+	}{{h, true, 0}, {dirfs.NewHandles(root, 2), true, (tree.MaxPath - tree.MaxName) / 251}, {dirfs.NewHandles(root, 2), false, 0}} {
+		var problems []string
+		_, err := scan.Scan(t.Context(), c.h, scan.Options{Workers: 1, Bounded: c.limit, Problem: func(in *tree.Dir, name string, err error) {
+			problems = append(problems, fmt.Sprint(strings.Count(in.Join(name), "/"), " ", err))
+		}})
+		var want []string
+		if c.depth > 0 {
+			want = []string{fmt.Sprint(c.depth, " it is too deep, or its path is too long")}
+		}
+		if err != nil || !slices.Equal(problems, want) {
+			t.Errorf("bounded %v: %v, %v, want %v", c.limit, err, problems, want)
+		}
+		c.h.Close()
 	}
 }

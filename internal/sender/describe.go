@@ -26,7 +26,8 @@ const (
 type describer struct {
 	s        *session
 	list     *wire.Listing
-	answered int // asks completed in list
+	answered int    // asks completed in list
+	ranged   uint64 // entries that were digested for ranges
 }
 
 // part is a range of names in a directory, and how many bytes its
@@ -69,8 +70,7 @@ func (d *describer) part(p part) ([]part, error) {
 		size += wire.EntryBytes(&p.dir.Entries[i])
 	}
 	if p.budget > 0 && size > p.budget && p.hi-p.lo >= 2 {
-		d.ranges(p)
-		return nil, nil
+		return nil, d.ranges(p)
 	}
 	first := d.s.number(p.dir, p.lo, p.hi-p.lo)
 	if err := d.entries(p); err != nil {
@@ -129,9 +129,18 @@ func (d *describer) below(p part, first uint64, budget int) []part {
 	return parts
 }
 
+// mostRanged bounds how many entries are digested for ranges, as a multiple of those that
+// there are: a receiver asks for ever smaller parts, of which a third is what it learns
+// least; one that asks for the same again and again could have a million digested for each
+// few bytes.
+const mostRanged = 64
+
 // ranges lists p as ranges of equal numbers of entries.
-func (d *describer) ranges(p part) {
+func (d *describer) ranges(p part) error {
 	n := p.hi - p.lo
+	if d.ranged += uint64(n); d.ranged > mostRanged*d.s.entries+1<<16 {
+		return errAgain
+	}
 	k := min(max(2, p.budget/rangeBytes), rangesMax, n)
 	ranges := make([]wire.Range, k)
 	lo := p.lo
@@ -145,6 +154,7 @@ func (d *describer) ranges(p part) {
 		lo = hi
 	}
 	d.list.Ranges(p.id, p.from, p.to, ranges)
+	return nil
 }
 
 // between returns the shortest name after a and not after b, where a < b.

@@ -24,6 +24,7 @@ type outlined struct {
 	tasks   int   // that are not prepared
 	sending int   // that are not sent
 	err     error // why it is over, unless the receiver has ended it
+	asked   int64 // bytes of fragments
 }
 
 // probe takes in a question about a large file.
@@ -73,6 +74,10 @@ func (s *session) fragmentWanted(one *wire.Signed) error {
 	return s.onOutlined(one.ID, func(o *outlined) (func() (prepared, error), error) {
 		if one.Off > o.file.Meta.Size-one.Length {
 			return nil, wire.Errorf("a fragment beyond the end of entry %d", one.ID)
+		}
+		// What did not match is asked for once more.
+		if o.asked += one.Length; o.asked > 2*o.file.Meta.Size+wire.MaxFragment {
+			return nil, errAgain
 		}
 		wanted := *one
 		wanted.Sums = bytes.Clone(one.Sums)

@@ -118,7 +118,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	s.start = start
 	start(s.read)
 	start(s.describe)
-	for range max(1, o.Transfers) {
+	for range max(1, min(o.Transfers, mostWorkers)) {
 		start(s.work)
 	}
 	wg.Wait()
@@ -132,6 +132,10 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	}
 	return s.verdict(ctx)
 }
+
+// mostWorkers bounds how many files are sent at once: of large ones each worker may
+// have begun one that another completes.
+const mostWorkers = wire.MaxLarge / 4
 
 // keep keeps what was learnt of large files, once the receiver does not wait
 // any more, also of a session that ended early.
@@ -183,6 +187,7 @@ type session struct {
 	// once more at most, and gets a part of what is below with it. Set before the
 	// first answer.
 	maxIndex uint64
+	entries  uint64 // of the source; likewise
 
 	wanting bool       // owned by read: the first want came, no question does
 	told    bool       // owned by read: what the receiver knows
@@ -238,6 +243,9 @@ func (s *session) describe(ctx context.Context) error {
 	}
 }
 
+// errTooMany is why a source cannot be described.
+var errTooMany = fault.New(fault.Path, "the source holds more than %d entries, which cannot be mirrored in one run", tree.MaxEntries)
+
 // seal tells the receiver what the whole source is.
 func (s *session) seal() error {
 	seal := new(wire.Seal)
@@ -251,10 +259,14 @@ func (s *session) seal() error {
 		s.Counters.TotalBytes.Store(int64(seal.Counts.Bytes))
 	}
 	s.result.Counts = seal.Counts
-	s.maxIndex = 4*(seal.Counts.Files+seal.Counts.Directories+seal.Counts.Links+seal.Counts.Opaque) + 1<<10
+	s.entries = seal.Counts.Files + seal.Counts.Directories + seal.Counts.Links + seal.Counts.Opaque
+	s.maxIndex = 4*s.entries + 1<<10
 	s.byContent = s.comparesContent()
 	s.sealed = true
 	s.mu.Unlock()
+	if s.entries > tree.MaxEntries {
+		return errTooMany
+	}
 	seal.Perm, seal.Sec, seal.Nsec, seal.Digest = uint32(s.root.Perm), s.root.Sec, s.root.Nsec, d[:]
 	code := s.Problems.Code()
 	seal.Contents = s.byContent
@@ -273,6 +285,7 @@ func (s *session) scan(ctx context.Context, visit func(*tree.Dir)) error {
 		Skip:       s.skip,
 		Enter:      s.enter,
 		Visit:      visit,
+		Bounded:    true,
 		Problem:    func(in *tree.Dir, name string, err error) { s.problem(in.Join(name), "scan", err, 0) },
 		Found:      &s.Counters.Scanned,
 		Flags: func(info dirfs.Info) tree.Flags {

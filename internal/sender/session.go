@@ -134,12 +134,15 @@ func (s *session) asked(n int) int {
 	return s.asking
 }
 
+// errAgain is about a receiver that learns nothing by what it asks.
+var errAgain = wire.Errorf("the same questions again and again")
+
 // directory returns the directory with a number that was given out.
 func (s *session) directory(id uint64) (*tree.Dir, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.index.Len() > s.maxIndex {
-		return nil, wire.Errorf("the same questions again and again")
+		return nil, errAgain
 	}
 	_, e := s.index.Entry(id)
 	if e == nil || e.Dir == nil || e.Dir.Closed {

@@ -89,6 +89,9 @@ func (s *session) describeOne(d *describer, dir *tree.Dir, numbers map[*tree.Dir
 		return nil, nil
 	}
 	first := s.number(dir, 0, len(dir.Entries))
+	if first+uint64(len(dir.Entries)) > tree.MaxEntries+1 {
+		return nil, errTooMany // before the receiver finds it
+	}
 	if err := d.entries(part{dir: unscanned(dir), id: id, hi: len(dir.Entries)}); err != nil {
 		return nil, err
 	}

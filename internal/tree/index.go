@@ -32,11 +32,15 @@ func NewIndex(root *Entry) *Index {
 func (x *Index) Len() uint64 { return x.next }
 
 // Add numbers n entries of d from position at on, and returns which section
-// they are. With a d of nil the numbers stand for nothing.
+// they are; -1 where they are none, which takes no memory. With a d of nil the numbers
+// stand for nothing.
 func (x *Index) Add(d *Dir, at, n int) int {
+	if n == 0 {
+		return -1
+	}
 	k := len(x.sections)
 	x.sections = append(x.sections, section{x.next, d, at, n})
-	if d != nil && n > 0 {
+	if d != nil {
 		x.in[d] = append(x.in[d], k)
 	}
 	x.next += uint64(n)

@@ -16,6 +16,11 @@ const (
 	MaxTarget = 4096
 	// MaxDepth is how many directories may be above an entry.
 	MaxDepth = 16384
+	// MaxPath is the longest path in bytes of an entry below the root. One of names
+	// of one byte is as deep as MaxDepth.
+	MaxPath = 32 << 10
+	// MaxEntries is how many entries a source has at most.
+	MaxEntries = 10_000_000
 	// MaxPerm is the largest value of permission bits that are carried.
 	MaxPerm = 0o777
 )

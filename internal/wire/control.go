@@ -29,7 +29,6 @@ const Abilities = AbilityZstd
 const (
 	idSize    = 16
 	maxText   = 1 << 10
-	maxPath   = 32 << 10
 	maxSecret = 1 << 10
 )
 
@@ -42,7 +41,7 @@ func Encode(m proto.Message) *Buffer {
 		return encodeControl(TypeSeal, m)
 	case *Problem:
 		m.Operation, m.Cause = clip(m.Operation), clip(m.Cause)
-		m.Path = m.Path[:min(len(m.Path), maxPath)]
+		m.Path = m.Path[:min(len(m.Path), tree.MaxPath)]
 		return encodeControl(TypeProblem, m)
 	case *Done:
 		return encodeControl(TypeDone, m)
@@ -172,7 +171,7 @@ func (m *Seal) check() string {
 }
 
 func (m *Problem) check() string {
-	if len(m.Path) > maxPath || len(m.Operation) > maxText || len(m.Cause) > maxText {
+	if len(m.Path) > tree.MaxPath || len(m.Operation) > maxText || len(m.Cause) > maxText {
 		return "problem too long"
 	}
 	return ""

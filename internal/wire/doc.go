@@ -131,6 +131,28 @@
 // stop reading while its disk is slow: what it writes is read all the same, so
 // the sender's waiting ends when the disk's does.
 //
+// # Limits
+//
+// None of them is raised by anything that a peer says, and 0 lifts none. What is beyond
+// one is fault 12, at the latest when it is told of:
+//
+//	a message                  MaxMessage, SmallMessage but for content and descriptions
+//	the same, expanded         MaxMessage, by what it declares and by what comes
+//	a name, a link's target    tree.MaxName, tree.MaxTarget bytes
+//	a path                     tree.MaxPath bytes below the root
+//	directories above an entry tree.MaxDepth
+//	entries of a source        tree.MaxEntries, MaxNumbers with what is described again
+//	ranges of a description    tree.MaxEntries
+//	names in a message         16 MiB in full
+//	questions, wants           MaxAsks, MaxWants unanswered
+//	large files                MaxOutlines outlined, MaxLarge begun at once; a Chunk MaxLead ahead
+//	probes, signatures         MaxProbes, MaxSigned bytes unanswered
+//	words in control messages  1 KiB each
+//
+// A sender leaves out of its description what is beyond the limits of a path, and says so.
+// How long nothing may come is up to each side (30 s without a sign of life), and how long
+// nothing may go on (a timeout that it was given).
+//
 // # Ids
 //
 // The root is entry 0. Every entry in a Listing has the next number, opaque

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
 // Type is the first byte of a message.
@@ -47,6 +49,14 @@ const (
 	// may have unanswered.
 	MaxAsks  = 1 << 16
 	MaxWants = 1 << 16
+
+	// MaxLarge is how many files may have come in part, as Chunks without an End: each
+	// takes a descriptor of the receiver.
+	MaxLarge = 1 << 10
+
+	// MaxNumbers is how many numbers are given out in a session: what is asked about
+	// once more gets others.
+	MaxNumbers = 4*tree.MaxEntries + 1<<10
 )
 
 // flagCompressed says that what follows the head is compressed.

@@ -67,6 +67,9 @@ func Read(t *testing.T, path string) *Script {
 	return s
 }
 
+// Speaker returns a Script without parts, for its Messages about the tree of a text.
+func Speaker(want string) *Script { return &Script{peer: newPeer(want)} }
+
 // Part returns the text of a part, empty where there is none.
 func (s *Script) Part(title string) string {
 	for i := 0; i < len(s.parts); i += 2 {

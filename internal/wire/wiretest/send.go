@@ -121,7 +121,7 @@ func (p *peer) message(w []string) []*wire.Buffer {
 		}
 		return messages
 	case "raw":
-		raw, err := hex.DecodeString(w[1])
+		raw, err := hex.DecodeString(strings.Join(w[1:], ""))
 		if err != nil {
 			panic(err)
 		}
