@@ -221,6 +221,10 @@ func tell(ctx context.Context, conn wire.Conn, o Options) {
 	}
 }
 
+// believed is for how long what a peer says of its own work counts as progress, while
+// nothing else moves: reading all that there is may take a day, and saying so costs nothing.
+const believed = 24 * time.Hour
+
 // watch cancels a session in which nothing moves for o.Timeout, and returns
 // what ends the watching.
 func watch(ctx context.Context, cancel context.CancelCauseFunc, conn wire.Conn, o Options) (stop func()) {
@@ -234,6 +238,7 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, conn wire.Conn, 
 		tick := time.NewTicker(max(o.Timeout/10, time.Millisecond))
 		defer tick.Stop()
 		last, since := o.Counters.Sum(), time.Now()
+		ours, moved := last-o.Counters.Peer.Load(), since // but for what the peer says
 		for {
 			select {
 			case <-done:
@@ -241,9 +246,14 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, conn wire.Conn, 
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				if sum := o.Counters.Sum(); sum != last || isLost(conn) {
+				sum := o.Counters.Sum()
+				if sum != last || isLost(conn) {
 					last, since = sum, now
-				} else if now.Sub(since) >= o.Timeout {
+				}
+				if here := sum - o.Counters.Peer.Load(); here != ours {
+					ours, moved = here, now
+				}
+				if now.Sub(since) >= o.Timeout || now.Sub(moved) >= max(believed, o.Timeout) {
 					cancel(fault.New(fault.Timeout, "no progress for %v", o.Timeout))
 					return
 				}
