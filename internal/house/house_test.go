@@ -236,8 +236,10 @@ func TestOneWebSocketFile(t *testing.T) {
 	}
 }
 
-// TestCorpora fails where a fuzz target has no inputs to begin with.
+// TestCorpora fails where a fuzz target has no inputs to begin with, or there are some of
+// one that is gone: it would find nothing, and tell nobody.
 func TestCorpora(t *testing.T) {
+	of := make(map[string]bool) // directories of seeds that belong to a target
 	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
@@ -251,14 +253,35 @@ func TestCorpora(t *testing.T) {
 			if !ok || !strings.HasPrefix(fn.Name.Name, "Fuzz") {
 				continue
 			}
-			seeds, err := filepath.Glob(filepath.Join(filepath.Dir(path), "testdata", "fuzz", fn.Name.Name, "*"))
-			if err != nil || len(seeds) == 0 {
-				t.Errorf("%s: %s has no seed corpus", path, fn.Name.Name)
+			dir := filepath.Join(filepath.Dir(path), "testdata", "fuzz", fn.Name.Name)
+			of[dir] = true
+			seeds, err := filepath.Glob(filepath.Join(dir, "*"))
+			if err != nil || len(seeds) < 2 {
+				t.Errorf("%s: %s has %d seeds", path, fn.Name.Name, len(seeds))
+			}
+			for _, seed := range seeds {
+				if b, err := os.ReadFile(seed); err != nil || !strings.HasPrefix(string(b), "go test fuzz v1\n") || strings.Count(string(b), "\n") < 2 {
+					t.Errorf("%s is no seed, %v", seed, err)
+				}
 			}
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, pattern := range []string{"../../testdata/fuzz/*", "../*/testdata/fuzz/*"} {
+		dirs, err := filepath.Glob(filepath.FromSlash(pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dir := range dirs {
+			if !of[filepath.Join("..", "..", "internal", strings.TrimPrefix(filepath.ToSlash(dir), "../"))] && !of[dir] {
+				t.Errorf("%s belongs to no target", dir)
+			}
+		}
+	}
+	if len(of) < 25 {
+		t.Errorf("there are %d targets, which can not be all", len(of))
 	}
 }

@@ -76,6 +76,8 @@ func TestRequests(t *testing.T) {
 		{"host like a literal", request("127.0.0.1.example.com", subprotocol), 403},
 		{"another address", request("192.0.2.1", subprotocol), 403},
 		{"empty host", request("", subprotocol), 403},
+		{"port that is none", request("localhost:http", subprotocol), 403},
+		{"port beyond all", request("localhost:65536", subprotocol), 403},
 		{"absolute target", strings.Replace(request("localhost", subprotocol), "GET /", "GET http://example.com/", 1), 403},
 		{"no host", "GET / HTTP/1.0\r\n\r\n", 403},
 		{"health from a page", get("/healthz", "localhost", "Origin: https://example.com\r\n"), 403},
