@@ -41,20 +41,21 @@ func checkIndex(t *testing.T, keys map[Key]bool) {
 	for i := range records {
 		b = append(records[i].append(b), records[i].sum[:]...)
 	}
-	slots := blocks(string(b))
+	file := string(b)
+	slots := blocks(file)
 	for i := range records {
-		if at, ok := index(string(b), slots, records[i].Key); !ok || at != i {
+		if at, ok := index(file, slots, records[i].Key); !ok || at != i {
 			t.Fatalf("%+v: %d %v, want %d", records[i].Key, at, ok, i)
 		}
 		for _, near := range []uint64{records[i].Ino - 1, records[i].Ino + 1, records[i].Ino + 64, records[i].Ino ^ 1<<63} {
 			k := records[i].Key
 			k.Ino = near
-			if _, ok := index(string(b), slots, k); ok != keys[k] {
+			if _, ok := index(file, slots, k); ok != keys[k] {
 				t.Fatalf("%+v: %v", k, ok)
 			}
 		}
 	}
-	if _, ok := index(string(b), slots, Key{}); ok {
+	if _, ok := index(file, slots, Key{}); ok {
 		t.Error("a key of nothing is found")
 	}
 }
