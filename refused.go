@@ -65,8 +65,11 @@ func refusedBy(at string, s *transport.StatusError) error {
 	said := words(s.Body)
 	switch s.Code {
 	case http.StatusForbidden:
-		if strings.Contains(s.Body, "token") { // our own listener's words
-			return fault.New(fault.Access, "%s%s", at, said)
+		switch { // our own listener's words
+		case strings.HasPrefix(s.Body, "this listener has no token"):
+			return fault.New(fault.Access, "%s%s: give --token-file there too, or leave it out here", at, said)
+		case strings.HasPrefix(s.Body, "this listener asks"):
+			return fault.New(fault.Access, "%s%s: give --e2e and its token here too", at, said)
 		}
 		return fault.New(fault.Access, "%s refused this host name or origin (403): connect to localhost, or give the listener --allow-host with the name in the URL%s", at, said)
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:

@@ -92,10 +92,10 @@ func promptly(ctx context.Context, conn wire.Conn, opening func() error) error {
 	err := opening()
 	stop()
 	switch stopped := !late.Stop(); {
-	case err != nil && ctx.Err() != nil: // which closed the connection
+	case err != nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded): // which closed the connection
 		err = fault.With(fault.Interrupted, context.Cause(ctx))
-	case err != nil && stopped:
-		err = fault.New(fault.Connect, "the other side connected and said nothing for %v", helloWithin)
+	case err != nil && (stopped || ctx.Err() != nil):
+		err = fault.New(fault.Connect, "the other side connected, and then said nothing for long")
 	}
 	if err != nil {
 		wire.CloseWith(conn, err)

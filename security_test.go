@@ -302,7 +302,9 @@ func TestNobodyInWithoutToken(t *testing.T) {
 func TestOldTLS(t *testing.T) {
 	t.Parallel()
 	listener, dialer := secureEnds(t)
-	listener.MinVersion, listener.MaxVersion = tls.VersionTLS10, 0
+	listener.MinVersion = tls.VersionTLS10
+	chosen := listener.Clone()
+	listener.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, nil }
 	g := serveGuarded(t, ListenOptions{Security: Security{TLS: listener}})
 	old := dialer.Clone()
 	old.MaxVersion, old.ServerName = tls.VersionTLS12, "localhost"

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,6 +233,22 @@ func TestSlowdown(t *testing.T) {
 		time.Sleep(time.Hour)
 		if later := took(); later > 2*time.Second {
 			t.Errorf("an hour later it is %v", later)
+		}
+		// However many there are, so many wait.
+		at := time.Now()
+		var all sync.WaitGroup
+		late := atomic.Int64{}
+		for range 10 * mostWaiting {
+			all.Go(func() {
+				s.Wait(t.Context(), at)
+				if time.Since(at) > 0 {
+					late.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if late.Load() != mostWaiting {
+			t.Errorf("%d waited, want %d", late.Load(), mostWaiting)
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -30,7 +30,7 @@ func (t *Token) config(mine, peer end, refused func() error) *tls.Config {
 	theirs := t.identity(peer).Public().(ed25519.PublicKey)
 	return &tls.Config{
 		Certificates: []tls.Certificate{t.certificate(mine)},
-		ClientAuth:   tls.RequireAnyClientCert,
+		ClientAuth:   tls.RequestClientCert, // that there is one is checked below, like all else
 		MinVersion:   tls.VersionTLS13,
 		// There are no names and no authorities: the key is all there is to check,
 		// and is checked below, also when a session is resumed.
@@ -51,7 +51,11 @@ func (t *Token) config(mine, peer end, refused func() error) *tls.Config {
 
 // identity is the private key of an end. Both sides know both, and each uses its own.
 func (t *Token) identity(e end) ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(t.key(map[end]string{listener: "tls listener", dialer: "tls dialer"}[e]))
+	purpose := "tls dialer"
+	if e == listener {
+		purpose = "tls listener"
+	}
+	return ed25519.NewKeyFromSeed(t.key(purpose))
 }
 
 // certificate wraps the key of an end as TLS wants it. Nothing in it but the key

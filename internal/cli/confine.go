@@ -76,8 +76,11 @@ func (f *flags) rules(makes bool) (sandbox.Rules, error) {
 // them puts other files in their places.
 func (f *flags) renewed() (dirs []string) {
 	for _, file := range given(f.cert, f.key, f.caCert) {
-		if path, err := resolved(file); err == nil { // it was read a moment ago
-			dirs = append(dirs, filepath.Dir(path))
+		// Where the name leads to now, and what it is in: it may lead elsewhere then.
+		path, err := resolved(file)
+		in, derr := resolved(filepath.Dir(file))
+		if err == nil && derr == nil { // they were there a moment ago
+			dirs = append(dirs, filepath.Dir(path), in)
 		}
 	}
 	return dirs

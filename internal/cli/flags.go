@@ -266,7 +266,9 @@ func (f *flags) checkValues() error {
 	case f.backup && f.outputDir != "" && f.backupDir == "":
 		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")
 	case f.insecure && len(f.listen) == 0:
-		return usage("--insecure goes with --listen: without that, only this machine can connect")
+		return usage("--insecure goes with --listen, of which it lets anybody connect to")
+	case f.insecure && f.tokenFileSet:
+		return usage("--insecure does without a token: leave one of them out")
 	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure || f.basePath != "") && !f.portSet:
 		return usage("--listen, --allow-host, --insecure, --keep-running and --base-path need --port")
 	case len(f.header) > 0 && f.to == "":

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +34,11 @@ func (f *flags) token(stdin io.Reader) (string, error) {
 	}
 	switch {
 	case f.tokenFile == "-":
-		return readToken("standard input", stdin)
+		line, err := bufio.NewReader(io.LimitReader(stdin, maxTokenFile)).ReadString('\n')
+		if err != nil && err != io.EOF {
+			return "", fault.New(fault.Usage, "standard input: %w", err)
+		}
+		return readToken("standard input", strings.NewReader(line))
 	case f.tokenFileSet:
 		file, err := openSecret(f.tokenFile)
 		if err != nil {
@@ -46,7 +52,7 @@ func (f *flags) token(stdin io.Reader) (string, error) {
 	return env, nil
 }
 
-// readToken reads one line.
+// readToken reads a token, which is all there is.
 func readToken(what string, r io.Reader) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxTokenFile))
 	if err != nil {

@@ -87,11 +87,7 @@ func (id *identity) dialer() *tls.Config { return id.current.Load() }
 // listener returns the configuration for a listener, in which every connection gets
 // what was loaded last.
 func (id *identity) listener() *tls.Config {
-	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		c := id.current.Load().Clone()
-		c.MinVersion, c.NextProtos = tls.VersionTLS13, []string{"http/1.1"}
-		return c, nil
-	}}
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return id.current.Load(), nil }}
 }
 
 // authorities reads certificates in PEM.
@@ -178,7 +174,7 @@ func (f *flags) checkTLS() error {
 	case f.portSet && (f.caCert != "" || len(f.pins) > 0) && f.cert == "" && !f.selfSigned:
 		return usage("--ca-cert and --pin ask the dialer for a certificate, which takes TLS here too: give --cert and --key, or --self-signed")
 	case f.to != "" && (f.cert != "" || f.caCert != "" || len(f.pins) > 0) && !isSecure(f.to):
-		return usage("--cert, --ca-cert and --pin belong to TLS: %s is to be wss://", f.to)
+		return usage("--cert, --ca-cert and --pin belong to TLS: the URL is to be wss://")
 	case (f.cert != "" || f.caCert != "" || len(f.pins) > 0) && f.to == "" && !f.portSet:
 		return usage("--cert, --ca-cert and --pin belong to a connection")
 	}

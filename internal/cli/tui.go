@@ -183,6 +183,9 @@ func (c *command) listening(o *syncdirectory.ListenOptions) func(net.Addr) {
 			if o.Token != "" {
 				more = " --token-file FILE"
 			}
+			if o.EndToEnd {
+				more += " --e2e"
+			}
 			c.t.say("the other side: %s%s", id.other(url), more)
 		}
 	}

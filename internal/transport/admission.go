@@ -117,7 +117,7 @@ func (a *admission) allowsHost(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	ip = ip.Unmap()
+	ip = ip.Unmap().WithZone("")
 	if ip.IsLoopback() {
 		return true
 	}

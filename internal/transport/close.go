@@ -115,7 +115,7 @@ func hardClose(conn net.Conn) {
 // under returns what a connection of this package or of TLS runs on, or nil.
 func under(conn net.Conn) net.Conn {
 	switch c := conn.(type) {
-	case *inner:
+	case *tunnelled:
 		return c.t
 	case *tunnel:
 		return c.Conn

@@ -125,7 +125,7 @@ func Dial(ctx context.Context, address string, opts DialOptions) (wire.Conn, err
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	if opts.Inner != nil {
-		secure := tunnelled(conn, early, true, opts.Inner)
+		secure := startTunnel(conn, early, true, opts.Inner)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			hardClose(conn)
 			return nil, fmt.Errorf("TLS inside the WebSocket: %w", err)
@@ -221,10 +221,20 @@ func tlsConfig(base *tls.Config, host string) *tls.Config {
 	return only13(c)
 }
 
-// only13 makes c one of TLS 1.3 and HTTP/1.1.
+// only13 makes c one of TLS 1.3 and HTTP/1.1, and what it gives for a client, too.
 func only13(c *tls.Config) *tls.Config {
 	c.MinVersion = tls.VersionTLS13
 	c.NextProtos = []string{"http/1.1"} // HTTP/2 cannot be upgraded
+	c.SessionTicketsDisabled = true     // nobody comes back that soon
+	if choose := c.GetConfigForClient; choose != nil {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			chosen, err := choose(hello)
+			if chosen != nil {
+				chosen = only13(chosen.Clone())
+			}
+			return chosen, err
+		}
+	}
 	return c
 }
 

@@ -193,7 +193,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request, protocol string
 	// Not in this goroutine: net/http would catch a panic and go on.
 	s.running.Go(func() {
 		if from.Inner {
-			secure := tunnelled(conn, early, false, s.opts.Inner)
+			secure := startTunnel(conn, early, false, s.opts.Inner)
 			if err := secure.HandshakeContext(s.ctx); err != nil {
 				s.opts.Log.Debug("TLS inside the WebSocket failed", "remote", from.Remote, "error", err)
 				hardClose(conn)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -36,8 +37,8 @@ type tunnel struct {
 	hold bool       // more comes, so that full frames alone go out
 }
 
-// tunnelled starts TLS inside the WebSocket on conn, which a side has upgraded.
-func tunnelled(conn net.Conn, early []byte, client bool, config *tls.Config) *inner {
+// startTunnel starts TLS inside the WebSocket on conn, which a side has upgraded.
+func startTunnel(conn net.Conn, early []byte, client bool, config *tls.Config) *tunnelled {
 	t := &tunnel{
 		Conn:   conn,
 		client: client,
@@ -45,38 +46,38 @@ func tunnelled(conn net.Conn, early []byte, client bool, config *tls.Config) *in
 		out:    make([]byte, headerScratch),
 	}
 	if client {
-		return &inner{tls.Client(t, config), t}
+		return &tunnelled{tls.Client(t, config), t}
 	}
-	return &inner{tls.Server(t, config), t}
+	return &tunnelled{tls.Server(t, config), t}
 }
 
-// inner is the TLS connection on a tunnel. Each Write goes out in as few frames as
+// tunnelled is the TLS connection on a tunnel. Each Write goes out in as few frames as
 // it can, where TLS alone would send one for each of its records.
-type inner struct {
+type tunnelled struct {
 	*tls.Conn
 	t *tunnel
 }
 
-func (c *inner) Write(p []byte) (int, error) {
-	c.t.holding(true)
+func (c *tunnelled) Write(p []byte) (int, error) {
+	c.t.holdBack()
 	n, err := c.Conn.Write(p)
-	c.t.holding(false)
-	if ferr := c.t.flush(); err == nil {
-		err = ferr
+	if rerr := c.t.release(); err == nil {
+		err = rerr
 	}
 	return n, err
 }
 
-func (t *tunnel) holding(on bool) {
+func (t *tunnel) holdBack() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.hold = on
+	t.hold = true
 }
 
-// flush sends what was held back.
-func (t *tunnel) flush() error {
+// release sends what was held back.
+func (t *tunnel) release() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.hold = false
 	return t.flushLocked()
 }
 
@@ -128,10 +129,13 @@ func (t *tunnel) next() error {
 		return t.control()
 	}
 	h, err := decodeHeader(t.in, t.scratch[:])
-	if err != nil {
-		return err
+	if err == nil {
+		err = checkHeader(h, t.client, t.begun)
 	}
-	if err := checkHeader(h, t.client, t.begun); err != nil {
+	if broke := (*breach)(nil); errors.As(err, &broke) {
+		return errors.New("outside of TLS: " + broke.reason) // and not by the peer
+	}
+	if err != nil {
 		return err
 	}
 	if h.OpCode == opClose {

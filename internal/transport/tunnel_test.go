@@ -152,6 +152,23 @@ func TestTunnelClosedByAnybody(t *testing.T) {
 	}
 }
 
+// TestTunnelFrames shows that neither does any other frame that is against the rules: who
+// breaks them there need not be the peer.
+func TestTunnelFrames(t *testing.T) {
+	token := newToken(t)
+	s := serve(t, transport.ServeOptions{Inner: token.Listen(func() {})})
+	_, peer := secretPeer(t, s, token, func(peer *websocket.Conn, p []byte) error {
+		return peer.Write(t.Context(), websocket.MessageBinary, p)
+	})
+	ours := s.accept(t)
+	if err := peer.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Read(); !wire.Breaks(err) {
+		t.Errorf("got %v, want what another connection can follow", err)
+	}
+}
+
 // TestTunnelPings shows that pings on the way are answered, with the next message.
 func TestTunnelPings(t *testing.T) {
 	token := newToken(t)
