@@ -15,7 +15,6 @@ import (
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/lock"
 	"github.com/sync-directory/sync-directory/internal/receiver"
-	"github.com/sync-directory/sync-directory/internal/report"
 	"github.com/sync-directory/sync-directory/internal/stage"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
@@ -127,15 +126,15 @@ func (t *taker) warn(what, path string, root dirfs.Dir) {
 		return err == nil && info.Perm&(others|sticky) == others
 	}
 	if open(root) {
-		t.Log.Warn("everybody may change what is in the "+what+": take the permission from others", "directory", report.Quote(path))
+		t.Log.Warn("everybody may change what is in the "+what+": take the permission from others", "directory", path)
 	}
-	above, err := dirfs.OpenRoot(filepath.Dir(path), dirfs.Options{})
+	above, err := dirfs.OpenRoot(filepath.Dir(path), dirfs.Options{Look: true})
 	if err != nil {
 		return // nor can others, by this path
 	}
 	defer above.Close()
 	if open(above) {
-		t.Log.Warn("everybody may exchange the "+what+", since they may write to the directory that it is in: take the permission from others, or set its sticky bit", "directory", report.Quote(path))
+		t.Log.Warn("everybody may exchange the "+what+", since they may write to the directory that it is in: take the permission from others, or set its sticky bit", "directory", path)
 	}
 }
 
@@ -235,7 +234,7 @@ func makePrivate(dir string) error {
 	if err := os.MkdirAll(above, 0o777); err != nil {
 		return err
 	}
-	d, err := dirfs.OpenRoot(above, dirfs.Options{})
+	d, err := dirfs.OpenRoot(above, dirfs.Options{Look: true}) // which takes no right to read it
 	if err != nil {
 		return err
 	}

@@ -63,14 +63,9 @@ func (a *Applier) directories(root *tree.Entry) {
 		}
 		levels[n] = append(levels[n], directory{d, e, nil})
 	}
-	later := make(map[*tree.Dir]bool, len(a.order)) // those that are checked themselves
-	for _, level := range levels {
-		for i := range level {
-			later[level[i].dir] = true
-		}
-	}
+	a.checkAll(levels)
 	for _, level := range slices.Backward(levels) {
-		a.level(level, later)
+		a.level(level)
 		for i := range level {
 			if err := level[i].err; err != nil {
 				a.Problem(level[i].dir.Path(), "set metadata", err)
@@ -86,22 +81,44 @@ type directory struct {
 	err  error
 }
 
+// checkAll makes sure that the paths of the directories lead to them, before the first is
+// changed: the uppermost first, so that of one in another its own name is enough.
+func (a *Applier) checkAll(levels [][]directory) {
+	checked := make(map[*tree.Dir]error) // nil for those that are right
+	for _, level := range levels {
+		a.each(level, func(p *directory) {
+			switch err, done := checked[p.dir.Parent]; {
+			case !done:
+				p.err = a.Handles.Check(p.dir)
+			case err != nil:
+				p.err = err
+			default:
+				p.err = a.Handles.CheckName(p.dir)
+			}
+		})
+		for i := range level {
+			checked[level[i].dir] = level[i].err
+		}
+	}
+}
+
 // level sets the metadata of directories of which none is in another.
-func (a *Applier) level(dirs []directory, later map[*tree.Dir]bool) {
+func (a *Applier) level(dirs []directory) {
+	a.each(dirs, func(p *directory) {
+		if p.err == nil {
+			_, p.err = with(a.Handles, p.dir, func(h dirfs.Dir) error { return a.set(h, p.want) })
+		}
+	})
+}
+
+// each does something with directories of which none is in another.
+func (a *Applier) each(dirs []directory, do func(*directory)) {
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), len(dirs)/apart+1)
 	for part := range slices.Chunk(dirs, max(1, (len(dirs)+workers-1)/workers)) {
 		wg.Go(func() {
 			for i := range part {
-				p := &part[i]
-				check := a.Handles.Check
-				if later[p.dir.Parent] { // or each path would be walked from the root
-					check = a.Handles.CheckName
-				}
-				if p.err = check(p.dir); p.err != nil {
-					continue
-				}
-				_, p.err = with(a.Handles, p.dir, func(h dirfs.Dir) error { return a.set(h, p.want) })
+				do(&part[i])
 			}
 		})
 	}

@@ -201,6 +201,11 @@ func TestNewDirectoryIsReplaced(t *testing.T) {
 		if code != fault.Partial || !done {
 			t.Errorf("%v, code %d: %s", done, code, why)
 		}
+		for _, dir := range []string{"saved", "saved/sub"} {
+			if info, err := os.Stat(filepath.Join(outside, dir)); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("%s, which is outside now, was changed: %v", dir, err)
+			}
+		}
 		got := treetest.Read(t, to)
 		for _, line := range []string{"\nn/ 700 @3\n", "\nn/sub/ 700 @3\n", "\nn/sub/f 600 @3 =theirs\n"} {
 			if !strings.Contains(got, line) {

@@ -63,9 +63,12 @@ func (d *linuxDir) beneath(name string, flags uint64) (int, error) {
 			return -1, ErrMount
 		case unix.ENOSYS, unix.EPERM:
 			// Before Linux 5.6, or a seccomp filter that does not know the
-			// call. Opening for reading has no EPERM of its own.
-			d.shared.plain.Store(true)
-			return d.beneathPlain(name, flags)
+			// call; unless a file system does not let this one be opened.
+			fd, err := d.beneathPlain(name, flags)
+			if err == nil || e == unix.ENOSYS {
+				d.shared.plain.Store(true)
+			}
+			return fd, err
 		}
 		return -1, e
 	}

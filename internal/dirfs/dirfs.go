@@ -57,7 +57,7 @@ type Options struct {
 	// for a source; a destination never crosses.
 	CrossMounts bool
 	// Look opens it, and what OpenDir opens below, to be looked at: Stat, Self,
-	// ReadLink, OpenDir and RemoveDir do what they always do, and need no right to
+	// ReadLink, OpenDir, Mkdir and RemoveDir do what they always do, and need no right to
 	// read a directory; whatever else fails where the system makes the difference.
 	// So directories that are not those of a run are looked at, since it may have given
 	// up to read them.

@@ -39,7 +39,7 @@ func raced() time.Duration {
 }
 
 // flipping makes what a race needs to see a flip at most so late.
-const flipping = 10 * time.Second
+const flipping = 30 * time.Second
 
 // race is a root in which somebody flips a name.
 type race struct {

@@ -38,7 +38,7 @@ var rules = []struct {
 	{"access", "fault wire", "who may talk is decided before anybody says anything, over any transport"},
 	{"resume", "fault report wire", "going on over another connection is the same for any session and any transport"},
 	{"linksim", "", "a link carries bytes and knows nothing of them"},
-	{"scan", "dirfs tree", "a scan is the same on both sides"},
+	{"scan", "dirfs fault tree", "a scan is the same on both sides"},
 	{"supply", "delta digest dirfs fault tree wire", "reading content does not depend on who asks"},
 	{"cache", "delta digest dirfs tree", "what is kept of a file is what the system says of it, its digest and its outline"},
 	{"contents", "cache digest dirfs supply tree", "content is digested the same on both sides"},

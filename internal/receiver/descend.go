@@ -373,14 +373,18 @@ func (d *descent) pass(sec *wire.Section) error {
 	return nil
 }
 
+// mostRanges bounds what is kept of ranges. They are split down to single entries at
+// most, so that there are fewer than twice as many as entries.
+const mostRanges = 2 * tree.MaxEntries
+
 // ranges replaces p, of piece i, by the ranges that it falls into, of which those
 // that are equal here are known at once.
 func (d *descent) ranges(b *building, i int, p piece, sec *wire.Section) error {
 	if sec.To != p.to {
 		return wire.Errorf("ranges for a part of a question")
 	}
-	if d.s.ranges += len(sec.Ranges); d.s.ranges > tree.MaxEntries {
-		return wire.Errorf("more than %d ranges", tree.MaxEntries)
+	if d.s.ranges += len(sec.Ranges); d.s.ranges > mostRanges {
+		return wire.Errorf("a description in more than %d ranges", mostRanges)
 	}
 	pieces := make([]piece, len(sec.Ranges))
 	from := sec.From

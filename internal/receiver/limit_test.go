@@ -31,7 +31,7 @@ func TestEntriesAreBounded(t *testing.T) {
 
 // Nor can a range be told in terms of ranges for ever.
 func TestRangesAreBounded(t *testing.T) {
-	s := &session{ranges: tree.MaxEntries - 1}
+	s := &session{ranges: mostRanges - 1}
 	d := &descent{s: s}
 	b := &building{pieces: []piece{{}}}
 	sec := &wire.Section{Ranges: []wire.Range{{End: "m"}, {}}}

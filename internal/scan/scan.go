@@ -9,13 +9,13 @@ package scan
 import (
 	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sync-directory/sync-directory/internal/dirfs"
+	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/tree"
 )
 
@@ -187,7 +187,7 @@ func (s *scanner) read(d *tree.Dir, l *lister) error {
 }
 
 // errBeyond is why a directory is not read.
-var errBeyond = errors.New("it is too deep, or its path is too long")
+var errBeyond = fault.Errorf("it is too deep, or its path is too long")
 
 // acquire returns the handle of d, unless that is too far down.
 func (s *scanner) acquire(d *tree.Dir) (dirfs.Dir, error) {

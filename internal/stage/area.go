@@ -27,6 +27,7 @@ import (
 // Names in the working directory.
 const (
 	pidName       = "pid"
+	formerName    = "id" // of the file that had the id before its name had it
 	filesName     = "stage"
 	displacedName = "displaced"
 )
@@ -97,15 +98,15 @@ func (a *Area) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if a.self, err = ours(a.work, made); err != nil {
-		return err
+	if a.self, err = a.ours(a.work, made); err != nil {
+		return errors.Join(err, unidentify(a.work))
 	}
 	for _, below := range []struct {
 		d    *dirfs.Dir
 		name string
 	}{{&a.Files, filesName}, {&a.Left, LeftName}, {&a.Displaced, displacedName}} {
 		if *below.d, _, err = enter(a.work, below.name); err == nil {
-			_, err = ours(*below.d, made)
+			_, err = a.ours(*below.d, made)
 		}
 		if err != nil {
 			return err
@@ -134,10 +135,10 @@ var errForeign = fault.Errorf("belongs to another user, who may have planted it:
 
 // ours returns what a directory of the area is, and fails unless it belongs to whom
 // something belongs that was made: a system may give our files to another user than we
-// are.
-func ours(d dirfs.Dir, made dirfs.Info) (dirfs.Info, error) {
+// are. Who owns the root may have left it: he can replace all that is in it anyway.
+func (a *Area) ours(d dirfs.Dir, made dirfs.Info) (dirfs.Info, error) {
 	info, err := d.Self()
-	if err == nil && info.Owner != made.Owner {
+	if err == nil && info.Owner != made.Owner && info.Owner != a.Root.Owner {
 		err = errForeign
 	}
 	return info, err
@@ -177,7 +178,10 @@ func (a *Area) note(name string, content []byte) (info dirfs.Info, err error) {
 	if err != nil {
 		return info, err
 	}
-	if _, err = f.WriteAt(content, 0); err == nil {
+	if len(content) > 0 {
+		_, err = f.WriteAt(content, 0)
+	}
+	if err == nil {
 		info, err = f.Info()
 	}
 	return info, errors.Join(err, f.Close())
@@ -187,7 +191,7 @@ func (a *Area) note(name string, content []byte) (info dirfs.Info, err error) {
 func unidentify(work dirfs.Dir) error {
 	var names []string
 	err := work.Names(func(name []byte) bool {
-		if n := string(name); n == pidName || strings.HasPrefix(n, tree.IDPrefix) {
+		if n := string(name); n == pidName || n == formerName || strings.HasPrefix(n, tree.IDPrefix) {
 			names = append(names, n)
 		}
 		return true

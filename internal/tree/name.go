@@ -14,10 +14,11 @@ const (
 	MaxName = 1024
 	// MaxTarget is the longest link target in bytes: PATH_MAX on Linux.
 	MaxTarget = 4096
-	// MaxDepth is how many directories may be above an entry.
-	MaxDepth = 16384
-	// MaxPath is the longest path in bytes of an entry below the root. One of names
-	// of one byte is as deep as MaxDepth.
+	// MaxDepth is how many directories may be above an entry: as many as a path has
+	// that a system takes as one, with names of one byte. Some of what is done costs as
+	// much as an entry is deep, for each entry.
+	MaxDepth = 2048
+	// MaxPath is the longest path in bytes of an entry below the root.
 	MaxPath = 32 << 10
 	// MaxEntries is how many entries a source has at most.
 	MaxEntries = 10_000_000
