@@ -72,7 +72,6 @@ type grab struct {
 	code Code
 	says string
 	told wire.CloseCode
-	ends string // the last type that must come before the end, as of a play
 }
 
 func (f *grab) as() *foul { return &foul{name: f.name, code: f.code, says: f.says, told: f.told} }

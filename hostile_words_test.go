@@ -23,8 +23,6 @@ var (
 	wanted   = then(answered, one("?want"))
 	signed   = then(answered, one("?signature"))
 	probed   = then(answered, one("?probe"))
-	// streams is the same with one that holds nothing, when all is described.
-	streams = one("listing 0 0=. 1=d")
 )
 
 // Of little is changed, so that a session with a destination that holds something is
