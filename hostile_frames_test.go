@@ -111,8 +111,10 @@ func (w *wired) status() (int, http.Header, string) {
 	return resp.StatusCode, resp.Header, string(body)
 }
 
-// closed reads frames up to one that closes, and returns its code; 0 is the end without.
+// closed reads frames up to one that closes, hangs up, and returns its code; 0 is the end
+// without.
 func (w *wired) closed() wire.CloseCode {
+	defer w.Close()
 	for {
 		head := make([]byte, 2)
 		if _, err := io.ReadFull(w.in, head); err != nil {
@@ -223,30 +225,5 @@ func TestStalledSenders(t *testing.T) {
 			}
 			g.untouched()
 		})
-	}
-}
-
-// A connection is given up that says nothing for so long after the upgrade; meanwhile
-// others get through.
-func TestSilentAfterUpgrade(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("it takes ten seconds")
-	}
-	g := newGround(t, false)
-	l := listens(t, &Receiver{Dir: g.to, NoFsync: true}, ListenOptions{KeepRunning: true})
-	var silent []*wired
-	for range 50 {
-		w := connects(t, l.addr)
-		_ = w.SetDeadline(time.Now().Add(helloWithin + patience))
-		w.says(upgrading())
-		w.status()
-		silent = append(silent, w)
-	}
-	g.heals(l.url)
-	for _, w := range silent {
-		if code := w.closed(); code != 4005 {
-			t.Fatalf("closed with %d", code)
-		}
 	}
 }
