@@ -124,6 +124,7 @@ func (t *tui) rest() {
 // session says how a session ended at a listener that goes on.
 func (t *tui) session(r syncdirectory.Result, err error, f *flags) {
 	t.rest()
+	t.theirs.Refill(64 << 10) // what one peer makes us print does not hide what the next one has to tell
 	t.summary(r, f)
 	if err == nil {
 		return

@@ -35,3 +35,10 @@ func (p *Pace) Allow(now time.Time, cost float64) (skipped int, ok bool) {
 	skipped, p.skipped = p.skipped, 0
 	return skipped, true
 }
+
+// Refill makes room for at least so much.
+func (p *Pace) Refill(least float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left = max(p.left, min(least, p.Burst))
+}

@@ -111,6 +111,28 @@ func TestWords(t *testing.T) {
 
 // TestProblemsAreBounded takes in more of the other side's than anybody keeps: they are
 // counted, and decide about the code.
+func TestPaceRefilled(t *testing.T) {
+	p := report.Pace{Burst: 10}
+	at := time.Now()
+	if _, ok := p.Allow(at, 10); !ok {
+		t.Error("there is no room for the burst")
+	}
+	if _, ok := p.Allow(at, 1); ok {
+		t.Error("there is room beyond it")
+	}
+	p.Refill(3)
+	if _, ok := p.Allow(at, 4); ok {
+		t.Error("there is more than was made")
+	}
+	if skipped, ok := p.Allow(at, 3); !ok || skipped != 2 {
+		t.Errorf("got %d %v", skipped, ok)
+	}
+	p.Refill(100)
+	if _, ok := p.Allow(at, 11); ok {
+		t.Error("there is more than a burst")
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	long := bytes.Repeat([]byte("x"), 32<<10)
 	told := 0
