@@ -210,7 +210,7 @@ func tell(ctx context.Context, conn wire.Conn, o Options) {
 		case <-tick.C:
 		}
 		// What the peer tells is no work of ours: it would come back for ever.
-		sum := o.Counters.Sum() - o.Counters.Peer.Load()
+		sum := o.Counters.Sum()
 		if sum == last {
 			continue
 		}
@@ -237,8 +237,9 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, conn wire.Conn, 
 		defer close(ended)
 		tick := time.NewTicker(max(o.Timeout/10, time.Millisecond))
 		defer tick.Stop()
-		last, since := o.Counters.Sum(), time.Now()
-		ours, moved := last-o.Counters.Peer.Load(), since // but for what the peer says
+		ours, theirs := o.Counters.Sum(), o.Counters.Peer.Load()
+		moved := time.Now() // here
+		since := moved      // or there, as the peer says
 		for {
 			select {
 			case <-done:
@@ -246,12 +247,11 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, conn wire.Conn, 
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				sum := o.Counters.Sum()
-				if sum != last || isLost(conn) {
-					last, since = sum, now
+				if sum := o.Counters.Sum(); sum != ours || isLost(conn) {
+					ours, moved, since = sum, now, now
 				}
-				if here := sum - o.Counters.Peer.Load(); here != ours {
-					ours, moved = here, now
+				if n := o.Counters.Peer.Load(); n != theirs {
+					theirs, since = n, now
 				}
 				if now.Sub(since) >= o.Timeout || now.Sub(moved) >= max(believed, o.Timeout) {
 					cancel(fault.New(fault.Timeout, "no progress for %v", o.Timeout))

@@ -196,7 +196,8 @@ func (c *Counters) Reset() {
 	}
 }
 
-// Sum returns a number that grows with every step forward.
+// Sum returns a number that grows with every step forward, but for what the other
+// side says of its own.
 func (c *Counters) Sum() int64 {
-	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load() + c.Saved.Load() + c.Peer.Load()
+	return int64(c.Phase.Load()) + c.Scanned.Load() + c.Files.Load() + c.Bytes.Load() + c.Compared.Load() + c.Removed.Load() + c.Saved.Load()
 }
