@@ -82,7 +82,7 @@ func TestCounters(t *testing.T) {
 	last := c.Sum()
 	for name, step := range map[string]func(){
 		"phase": func() { c.Set(report.Finishing) }, "scanned": func() { c.Scanned.Add(1) }, "files": func() { c.Files.Add(1) },
-		"bytes": func() { c.Bytes.Add(1) }, "compared": func() { c.Compared.Add(1) }, "removed": func() { c.Removed.Add(1) }, "peer": func() { c.Peer.Add(1) },
+		"bytes": func() { c.Bytes.Add(1) }, "compared": func() { c.Compared.Add(1) }, "removed": func() { c.Removed.Add(1) }, "saved": func() { c.Saved.Add(1) },
 	} {
 		step()
 		if sum := c.Sum(); sum <= last {
@@ -91,10 +91,13 @@ func TestCounters(t *testing.T) {
 			last = sum
 		}
 	}
+	if c.Peer.Add(1); c.Sum() != last {
+		t.Error("what the other side says is a step forward here")
+	}
 	c.TotalFiles.Add(1)
 	c.TotalBytes.Add(1)
 	c.Reset()
-	if c.Sum() != 0 || c.TotalFiles.Load() != 0 || c.TotalBytes.Load() != 0 {
+	if c.Sum() != 0 || c.Peer.Load() != 0 || c.TotalFiles.Load() != 0 || c.TotalBytes.Load() != 0 {
 		t.Error("something is left after Reset")
 	}
 }
