@@ -24,7 +24,7 @@
 // anything else is said, on every connection: by the keys of TLS inside, or by an HMAC
 // over both nonces, both roles and the version, each with the end that it is of.
 // SECURITY.md has the construction. A dialer that has not proved the token is closed
-// with fault 5, in the same words and after the same time whatever it was that it said.
+// with fault 5, in the same words and as late whatever it was that it said.
 //
 // # Session
 //
