@@ -3,7 +3,9 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -192,13 +194,18 @@ func (r *run) awaitListening(t *testing.T, port int) {
 	}
 }
 
+// listens reports whether somebody answers at a port. Connections can be made before that,
+// while a listener still gets ready.
 func listens(port int) bool {
 	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return false
 	}
-	conn.Close()
-	return true
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience)) // where it fails the rest does
+	_, _ = fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	_, err = conn.Read(make([]byte, 1))
+	return err == nil || errors.Is(err, io.EOF) // who speaks TLS has nothing to say to that
 }
 
 // early reports whether a signal came before the program was ready to take it.

@@ -57,7 +57,7 @@ func (r Rules) landlock() (rules []landlock.Rule) {
 		if info.IsDir() {
 			access = readDir
 		}
-		rules = append(rules, landlock.PathAccess(access, path))
+		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
 	}
 	for _, port := range r.Connect {
 		rules = append(rules, landlock.ConnectTCP(port))
