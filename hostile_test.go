@@ -227,7 +227,7 @@ func (g *ground) heals(url string) {
 }
 
 // patience is how long anything may take that does not hang.
-const patience = 20 * time.Second
+const patience = 40 * time.Second
 
 // listening is a Receiver that listens, and what became of its sessions.
 type listening struct {

@@ -63,8 +63,8 @@ func (x *trouble) counts(c dirfs.Call) error {
 	return nil
 }
 
-// intervals make a dead connection noticed after a second.
-var intervals = transport.Options{PingAfter: 300 * time.Millisecond, SilenceLimit: time.Second}
+// intervals make a dead connection noticed after two seconds.
+var intervals = transport.Options{PingAfter: 600 * time.Millisecond, SilenceLimit: 2 * time.Second}
 
 // mirror mirrors over a link, while meanwhile does something to it, with the sender
 // dialling or the receiver. It returns what the ends returned.
@@ -162,8 +162,8 @@ func TestResume(t *testing.T) {
 				x.t.Error(err)
 			}
 		}, nil, 1},
-		{"a proxy that ends what is idle", linksim.Link{Rate: 60 << 20, Idle: 200 * time.Millisecond}, nil,
-			&pace{op: "File.ReadAt", at: 30, stall: 700 * time.Millisecond}, 1},
+		{"a proxy that ends what is idle", linksim.Link{Rate: 60 << 20, Idle: 400 * time.Millisecond}, nil,
+			&pace{op: "File.ReadAt", at: 30, stall: 1200 * time.Millisecond}, 1},
 		{"the very beginning", linksim.Link{Rate: 60 << 20}, func(x *trouble) { x.passed(900); x.link.Reset() }, nil, 0},
 	} {
 		for _, senderDials := range []bool{true, false} {

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long anything may take that a script waits for.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // world is what a script has running and remembers.
 type world struct {

@@ -62,7 +62,7 @@ func TestSilenceEndsWrite(t *testing.T) {
 // longer than the limit, lives.
 func TestPings(t *testing.T) {
 	t.Parallel()
-	opts := transport.Options{PingAfter: 40 * time.Millisecond, SilenceLimit: 250 * time.Millisecond}
+	opts := transport.Options{PingAfter: 100 * time.Millisecond, SilenceLimit: time.Second}
 	s := serve(t, transport.ServeOptions{Conn: opts})
 	a := dial(t, s.url(), transport.DialOptions{Conn: opts})
 	b := s.accept(t)
@@ -71,7 +71,7 @@ func TestPings(t *testing.T) {
 		_, err := b.Read()
 		read <- err
 	}()
-	time.Sleep(700 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond)
 	if err := b.Write(transporttest.Message(3, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +93,12 @@ func TestPings(t *testing.T) {
 // TestTrickle: a message that arrives slowly is no silence.
 func TestTrickle(t *testing.T) {
 	t.Parallel()
-	s := serve(t, transport.ServeOptions{Conn: transport.Options{SilenceLimit: 200 * time.Millisecond}})
+	s := serve(t, transport.ServeOptions{Conn: transport.Options{SilenceLimit: time.Second}})
 	c, _ := upgradeRaw(t, s, nil)
 	ours := s.accept(t)
 	go func() {
 		for _, b := range masked(0x82, "slowly") {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(150 * time.Millisecond)
 			_, _ = c.Write([]byte{b})
 		}
 	}()
