@@ -66,6 +66,33 @@ type Result struct {
 func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Handles, o Options) (Result, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	s := newSession(conn, peer, source, fail, o)
+	defer s.keep()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		s.end()
+		wire.CloseWith(conn, context.Cause(ctx))
+	})
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+	}()
+	if o.Nested {
+		err := fault.New(fault.Path, "the source lies in %s", fault.Told(working(peer)))
+		wire.CloseWith(conn, err)
+		return s.result, err
+	}
+	s.withWorkers(ctx)
+	if err := context.Cause(ctx); err != nil {
+		wire.CloseWith(conn, err)
+		return s.result, fault.With(fault.Interrupted, err)
+	}
+	return s.verdict(ctx)
+}
+
+func newSession(conn wire.Conn, peer *wire.Hello, source *dirfs.Handles, fail context.CancelCauseFunc, o Options) *session {
 	s := &session{
 		Options:  o,
 		conn:     conn,
@@ -88,49 +115,31 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	case s.comparesContent():
 		s.lookup = contents.NewLookup(s.Cache, contents.Any, func() {})
 	}
-	defer s.keep()
 	s.governor, s.compressor = compression(o.Compression, peer, o.RoundTrip)
 	s.desk = newDesk(s.governor.compresses)
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(closed)
-		s.end()
-		wire.CloseWith(conn, context.Cause(ctx))
-	})
-	defer func() {
-		if !stop() {
-			<-closed
-		}
-	}()
-	if o.Nested {
-		err := fault.New(fault.Path, "the source lies in %s", fault.Told(working(peer)))
-		wire.CloseWith(conn, err)
-		return s.result, err
-	}
+	return s
+}
+
+// withWorkers describes and answers, and returns when all that does so has ended.
+func (s *session) withWorkers(ctx context.Context) {
 	var wg sync.WaitGroup
-	start := func(f func(context.Context) error) {
+	s.start = func(f func(context.Context) error) {
 		wg.Go(func() {
 			if err := f(ctx); err != nil {
-				fail(wire.Fault(err))
+				s.fail(wire.Fault(err))
 			}
 		})
 	}
-	s.start = start
-	start(s.read)
-	start(s.describe)
-	for range max(1, min(o.Transfers, mostWorkers)) {
-		start(s.work)
+	s.start(s.read)
+	s.start(s.describe)
+	for range max(1, min(s.Transfers, mostWorkers)) {
+		s.start(s.work)
 	}
 	wg.Wait()
 	for l := range s.opened { // of a session that ended early
 		l.file.Close()
 	}
 	s.closeOutlines()
-	if err := context.Cause(ctx); err != nil {
-		wire.CloseWith(conn, err)
-		return s.result, fault.With(fault.Interrupted, err)
-	}
-	return s.verdict(ctx)
 }
 
 // mostWorkers bounds how many files are sent at once: of large ones each worker may
