@@ -310,6 +310,9 @@ func (h *host) settle(out outcome) {
 		h.stop()
 		return // and keep the slot: there is no other session
 	}
+	if !h.o.KeepRunning {
+		h.options().Log.Warn("the session came to no end; waiting for another", "cause", out.err)
+	}
 	<-h.slot
 }
 

@@ -45,7 +45,7 @@ func refused(at string, err error) error {
 // refusedTLS returns the error for TLS that does not come about, or nil.
 func refusedTLS(at string, err error) error {
 	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
-		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", at, t.Err)
+		return fault.New(fault.Access, "%s: its certificate is not trusted (%w): --ca-cert FILE trusts an authority, --pin a key, as a listener with --self-signed prints it", at, t.Err)
 	}
 	// crypto/tls has no type for what either side may say of it.
 	if s := err.Error(); strings.Contains(s, "tls: protocol version") || strings.Contains(s, "tls: server selected unsupported protocol version") {
@@ -75,7 +75,7 @@ func refusedBy(at string, s *transport.StatusError) error {
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
 		return fault.New(fault.Access, "a proxy before %s asks for credentials (%d), which --header @FILE sends%s", at, s.Code, said)
 	case http.StatusNotFound:
-		return fault.New(fault.Connect, "nothing is at the path of %s (404): it must be the one that the proxy before the listener forwards, and --base-path there the one that it forwards to%s", at, said)
+		return fault.New(fault.Connect, "nothing is at the path of %s (404): take the URL that the listener prints, or behind a proxy the path that it forwards to the listener's --base-path", at)
 	case http.StatusBadRequest:
 		if strings.Contains(s.Body, "subprotocol") { // our own listener's words
 			return fault.New(fault.Version, "%s speaks another version of the protocol (400)%s", at, said)

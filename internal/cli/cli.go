@@ -71,11 +71,12 @@ func (c *command) execute(ctx context.Context) (err error) {
 		return err
 	}
 	c.keepsRunning.Store(f.keepRunning)
-	log, closeLog, err := f.logger(c.t.stderr)
+	log, closeLog, err := f.logger(c.t)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
+	c.log = log
 	counters := new(syncdirectory.Counters)
 	o := f.options(log, counters)
 	if !f.noSandbox {
@@ -96,6 +97,9 @@ func (c *command) execute(ctx context.Context) (err error) {
 	c.t.rest()
 	if !f.keepRunning {
 		c.t.summary(result, f)
+	}
+	if err != nil {
+		log.Info("run failed", "code", int(fault.Of(err, fault.Usage)), "cause", words(err))
 	}
 	return err
 }
@@ -200,8 +204,11 @@ func (c *command) run(ctx context.Context, args []string) int {
 	}
 	code := fault.Of(err, fault.Usage)
 	c.t.failed(err)
-	if code == fault.Usage {
+	if errors.As(err, new(newcomer)) {
 		fmt.Fprint(c.t.stderr, hint)
+	}
+	if code == fault.Usage {
+		fmt.Fprint(c.t.stderr, help)
 	}
 	return int(code)
 }

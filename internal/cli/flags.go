@@ -1,17 +1,20 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	syncdirectory "github.com/sync-directory/sync-directory"
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -26,8 +29,9 @@ the receiver, and then the sender:
 
 ` + example + `
 
-see sync-directory --help
 `
+
+const help = "see sync-directory --help\n"
 
 const long = `sync-directory makes one directory equal another over one WebSocket: what is
 missing or different is copied, what the source does not have is removed, at
@@ -68,6 +72,7 @@ type command struct {
 	f     flags
 	t     *tui
 	cobra *cobra.Command
+	log   *slog.Logger // as the flags say
 
 	stdin io.Reader
 
@@ -105,8 +110,6 @@ type flags struct {
 	sparse, ignoreSpace   bool
 	backup                bool
 	backupDir             string
-	backupDirSet          bool
-	tokenFileSet          bool
 	transfers, checkers   int
 	compress              string
 	timeout, contimeout   time.Duration
@@ -115,6 +118,8 @@ type flags struct {
 	logFile               string
 	quiet, alwaysProgress bool
 	noSandbox             bool
+
+	given func(name string) bool // whether a flag was
 }
 
 func newCommand(t *tui) *command {
@@ -130,16 +135,21 @@ func newCommand(t *tui) *command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.portSet = cmd.Flags().Changed("port")
-			f.maxDeleteSet = cmd.Flags().Changed("max-delete")
-			f.backupDirSet = cmd.Flags().Changed("backup-dir")
-			f.tokenFileSet = cmd.Flags().Changed("token-file")
+			f.given = cmd.Flags().Changed
+			f.portSet = f.given("port")
+			f.maxDeleteSet = f.given("max-delete")
+			if err := checkEmpty(cmd.Flags()); err != nil {
+				return err
+			}
 			return c.execute(cmd.Context())
 		},
 	}
 	c.cobra.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		if strings.Contains(err.Error(), "://") {
 			return errMisplaced // a URL may hold a secret: it is not repeated
+		}
+		if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
+			return usage("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), kinds[invalid.GetFlag().Value.Type()])
 		}
 		return err
 	})
@@ -195,8 +205,8 @@ func (f *flags) define(c *cobra.Command) {
 	p.IntVar(&f.transfers, "transfers", 0, "read or write `N` files at once (default by this machine's cores)")
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
 	p.StringVar(&f.compress, "compress", "auto", "compress what is sent: `HOW` is auto, none, zstd or zstd:LEVEL (1 to 22, of which 1, 3, 6 and 10 begin something new)")
-	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D` (default: wait)")
-	p.IntVar(&f.retries, "retries", 15, "connect again up to `N` times in a row after the connection was lost; 0 gives up at once")
+	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D`, such as 90s or 5m (default: wait)")
+	p.IntVar(&f.retries, "retries", 15, "connect again up to `N` times in a row after the connection was lost (15: about 40 s); 0 gives up at once")
 	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within `D`")
 
 	p.StringVar(&f.logLevel, "log-level", "warn", "log from `LEVEL` on: debug, info, warn, error")
@@ -206,6 +216,29 @@ func (f *flags) define(c *cobra.Command) {
 	p.BoolP("version", "V", false, "print the version")
 	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong")
 	p.BoolVarP(&f.alwaysProgress, "progress", "P", false, "show progress also where standard error is no terminal")
+}
+
+// kinds says what a flag of a type takes.
+var kinds = map[string]string{
+	"int":      "a number",
+	"uint64":   "a number, 0 or more",
+	"duration": "a duration, such as 90s or 5m",
+	"bool":     "true or false",
+}
+
+// checkEmpty refuses flags that were given nothing: most likely a variable was not set, and
+// without the flag the run would be another one.
+func checkEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if several, ok := f.Value.(pflag.SliceValue); ok {
+			values = several.GetSlice()
+		}
+		if err == nil && slices.Contains(values, "") {
+			err = usage("--%s is given nothing: is a variable not set?", f.Name)
+		}
+	})
+	return err
 }
 
 var errMisplaced = usage("a URL goes with --to, and nothing else takes one")
@@ -218,27 +251,32 @@ func noArguments(_ *cobra.Command, args []string) error {
 	case strings.ContainsAny(args[0], ":@"):
 		return errMisplaced
 	}
-	return usage("%q belongs to no flag: directories go with --from and --output-dir", args[0])
+	return newcomer{usage("%q belongs to no flag: directories go with --from and --output-dir", args[0])}
 }
 
 func usage(format string, args ...any) error { return fault.New(fault.Usage, format, args...) }
+
+// newcomer is an error of somebody who may not know the two commands yet.
+type newcomer struct{ error }
+
+func (n newcomer) Unwrap() error { return n.error }
 
 // check reports what is missing or does not go together.
 func (f *flags) check() error {
 	ends := f.to != "" || f.portSet
 	switch {
 	case f.from == "" && f.outputDir == "" && !ends:
-		return usage("nothing to do: a role, --from or --output-dir, and an end of the connection, --port or --to, are missing")
+		return newcomer{usage("nothing to do: a role, --from or --output-dir, and an end of the connection, --port or --to, are missing")}
 	case f.from == "" && f.outputDir == "":
-		return usage("the role is missing: --from DIR gives a directory, --output-dir DIR takes one")
+		return newcomer{usage("the role is missing: --from DIR gives a directory, --output-dir DIR takes one")}
 	case f.from != "" && f.outputDir != "" && ends:
 		return usage("--from with --output-dir mirrors within this machine: leave out --port and --to")
 	case f.to != "" && f.portSet:
 		return usage("--port listens and --to dials: give one of them")
 	case f.from != "" && f.outputDir == "" && !ends:
-		return usage("the end of the connection is missing: --to URL dials a receiver, --port N waits for one")
+		return newcomer{usage("the end of the connection is missing: --to URL dials a receiver, --port N waits for one")}
 	case f.outputDir != "" && f.from == "" && !ends:
-		return usage("the end of the connection is missing: --port N waits for a sender, --to URL dials one")
+		return newcomer{usage("the end of the connection is missing: --port N waits for a sender, --to URL dials one")}
 	}
 	return f.checkValues()
 }
@@ -247,7 +285,8 @@ func (f *flags) checkValues() error {
 	switch {
 	case f.port < 0 || f.port > 65535:
 		return usage("--port %d is no port: 0 to 65535", f.port)
-	case f.transfers < 0 || f.checkers < 0 || f.transfers > 256 || f.checkers > 256:
+	case f.transfers < 0 || f.checkers < 0 || f.transfers > 256 || f.checkers > 256,
+		f.transfers == 0 && f.given("transfers"), f.checkers == 0 && f.given("checkers"):
 		return usage("--transfers and --checkers are 1 to 256")
 	case f.timeout < 0 || f.contimeout <= 0:
 		return usage("--timeout and --contimeout must not be negative")
@@ -255,27 +294,29 @@ func (f *flags) checkValues() error {
 		return usage("--retries must not be negative")
 	case !f.delete:
 		return usage("--delete=false is spelled --no-delete")
+	case f.noDelete && f.given("delete"):
+		return usage("--delete is not --no-delete: give one of them")
+	case f.quiet && f.alwaysProgress:
+		return usage("--progress is not --quiet: give one of them")
 	case f.links && f.from == "":
 		return usage("--links belongs to the sender, which decides what is described")
 	case (f.forceRoot || f.noFsync || f.ignoreSpace) && f.outputDir == "":
 		return usage("--force-root, --no-fsync and --ignore-space belong to the receiver")
-	case f.backupDirSet && f.backupDir == "":
-		return usage("--backup-dir names no directory")
-	case f.backupDirSet && f.outputDir == "":
+	case f.backupDir != "" && f.outputDir == "":
 		return usage("--backup-dir belongs to the receiver; a sender asks by --backup that it has one")
 	case f.backup && f.outputDir != "" && f.backupDir == "":
 		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")
 	case f.insecure && len(f.listen) == 0:
 		return usage("--insecure goes with --listen, of which it lets anybody connect to")
-	case f.insecure && f.tokenFileSet:
+	case f.insecure && f.tokenFile != "":
 		return usage("--insecure does without a token: leave one of them out")
 	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure || f.basePath != "") && !f.portSet:
 		return usage("--listen, --allow-host, --insecure, --keep-running and --base-path need --port")
 	case len(f.header) > 0 && f.to == "":
 		return usage("--header goes with --to, whose request it is")
-	case f.tokenFileSet && f.tokenFile == "":
-		return usage("--token-file names no file")
-	case (f.tokenFileSet || f.e2e) && f.to == "" && !f.portSet:
+	case (f.retries > 0 && f.given("retries") || f.given("contimeout")) && f.to == "":
+		return usage("--retries and --contimeout go with --to: the side that dials connects again")
+	case (f.tokenFile != "" || f.e2e) && f.to == "" && !f.portSet:
 		return usage("--token-file and --e2e belong to a connection")
 	}
 	for _, addr := range f.listen {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -39,7 +40,7 @@ func (f *flags) token(stdin io.Reader) (string, error) {
 			return "", fault.New(fault.Usage, "standard input: %w", err)
 		}
 		return readToken("standard input", strings.NewReader(line))
-	case f.tokenFileSet:
+	case f.tokenFile != "":
 		file, err := openSecret(f.tokenFile)
 		if err != nil {
 			return "", fault.New(fault.Usage, "--token-file %s: %w", f.tokenFile, err)
@@ -70,14 +71,23 @@ func (c *command) tokenCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "token [FILE]",
 		Short: "make a token for both sides, in FILE (only its owner can read it) or on standard output",
-		Args:  cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("token makes one, in one file: %q is too much", args[1])
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			token := syncdirectory.NewToken()
-			if len(args) == 0 {
+			if len(args) == 0 || args[0] == "-" {
 				_, err := fmt.Fprintln(c.t.stdout, token)
 				return err
 			}
-			if err := writeSecret(args[0], token+"\n"); err != nil {
+			err := writeSecret(args[0], token+"\n")
+			if errors.Is(err, fs.ErrExist) {
+				return usage("token: %s is there and stays: name another file", report.Quote(args[0]))
+			}
+			if err != nil {
 				return fault.New(fault.Usage, "token: %w", err)
 			}
 			c.t.say("made %s: copy it to the other machine, and give --token-file on both", report.Quote(args[0]))

@@ -37,7 +37,9 @@ func (t *tui) summary(r syncdirectory.Result, f *flags) {
 	if r.Digest != "" {
 		fmt.Fprintf(&b, "tree digest %s (%s)\n", r.Digest, proof(r))
 	}
-	fmt.Fprint(t.stdout, b.String())
+	if _, err := fmt.Fprint(t.stdout, b.String()); err != nil {
+		fmt.Fprintf(t.stderr, "sync-directory: %v\n", err)
+	}
 }
 
 func sourceLine(c syncdirectory.Counts) string {

@@ -29,9 +29,18 @@ func terminal(t *testing.T, width uint16) (master, slave *os.File) {
 	return master, slave
 }
 
-// On a terminal there is one progress line, which never wraps and is taken away
-// before anything else is printed; what was achieved goes to standard output.
-func TestProgressLine(t *testing.T) {
+// watched is a transfer whose sender a terminal shows.
+type watched struct {
+	t        *testing.T
+	receiver *run
+	sender   *exec.Cmd
+	master   *os.File
+	stdout   bytes.Buffer
+}
+
+// watch begins one, and has the receiver stand still until something of it was shown.
+func watch(t *testing.T, width uint16, args ...string) *watched {
+	t.Helper()
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	must(t, os.Mkdir(from, 0o755))
@@ -40,30 +49,46 @@ func TestProgressLine(t *testing.T) {
 	}
 	port, err := freePort()
 	must(t, err)
-	receiver := begin(t, "--port", fmt.Sprint(port), "--output-dir", to)
-	receiver.awaitListening(t, port)
-	const width = 40
-	master, slave := terminal(t, width)
-	cmd := exec.Command("sync-directory", "--from", from, "--to", fmt.Sprintf("ws://localhost:%d", port))
-	var stdout bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, slave
-	must(t, cmd.Start())
+	w := &watched{t: t, receiver: begin(t, "--port", fmt.Sprint(port), "--output-dir", to)}
+	w.receiver.awaitListening(t, port)
+	var slave *os.File
+	w.master, slave = terminal(t, width)
+	w.sender = exec.Command("sync-directory", append(args, "--from", from, "--to", fmt.Sprintf("ws://localhost:%d", port))...)
+	w.sender.Stdout, w.sender.Stderr = &w.stdout, slave
+	must(t, w.sender.Start())
 	must(t, slave.Close())
 	deadline := time.Now().Add(patience)
 	for staged := []string(nil); len(staged) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		staged, err = filepath.Glob(filepath.Join(to, ".sync-directory", "stage", "*"))
 		must(t, err)
 	}
-	must(t, receiver.cmd.Process.Signal(syscall.SIGSTOP)) // so that there is time to show something
+	must(t, w.receiver.cmd.Process.Signal(syscall.SIGSTOP)) // so that there is time to show something
 	time.Sleep(350 * time.Millisecond)
-	must(t, receiver.cmd.Process.Signal(syscall.SIGCONT))
+	return w
+}
+
+// shown returns what the terminal showed to the end of the sender, and how that ended.
+func (w *watched) shown() (string, error) {
 	var shown bytes.Buffer
-	_, _ = shown.ReadFrom(master) // ends with an error when nobody has the other end any more
-	must(t, cmd.Wait())
-	if code := receiver.ends(patience); code != 0 {
-		t.Errorf("the receiver ends with %d: %s", code, receiver.out.String())
+	_, _ = shown.ReadFrom(w.master) // ends with an error when nobody has the other end any more
+	return shown.String(), w.sender.Wait()
+}
+
+// takenAway is what takes the progress line away.
+const takenAway = "\r\x1b[K"
+
+// On a terminal there is one progress line, which never wraps and is taken away
+// before anything else is printed; what was achieved goes to standard output.
+func TestProgressLine(t *testing.T) {
+	const width = 40
+	w := watch(t, width)
+	must(t, w.receiver.cmd.Process.Signal(syscall.SIGCONT))
+	all, err := w.shown()
+	must(t, err)
+	if code := w.receiver.ends(patience); code != 0 {
+		t.Errorf("the receiver ends with %d: %s", code, w.receiver.out.String())
 	}
-	lines := strings.Split(shown.String(), "\r\x1b[K")
+	lines := strings.Split(all, takenAway)
 	if len(lines) < 3 || lines[0] != "" || lines[len(lines)-1] != "" {
 		t.Fatalf("shown: %q", lines)
 	}
@@ -72,10 +97,33 @@ func TestProgressLine(t *testing.T) {
 			t.Errorf("a line of %d: %q", len(line), line)
 		}
 	}
-	if all := shown.String(); !strings.Contains(all, " of 3 files") || !strings.Contains(all, " %  ") {
+	if !strings.Contains(all, " of 3 files") || !strings.Contains(all, " %  ") {
 		t.Errorf("shown: %q", lines)
 	}
-	if !strings.HasPrefix(stdout.String(), "equal: 3 files") {
-		t.Errorf("printed: %q", stdout.String())
+	if !strings.HasPrefix(w.stdout.String(), "equal: 3 files") {
+		t.Errorf("printed: %q", w.stdout.String())
 	}
+}
+
+// What is logged stands on lines of its own.
+func TestLogBesideProgress(t *testing.T) {
+	w := watch(t, 80, "--retries", "0")
+	must(t, w.receiver.cmd.Process.Kill())
+	all, err := w.shown()
+	if err == nil || !strings.Contains(all, " of 3 files") {
+		t.Errorf("%v, shown: %q", err, all)
+	}
+	logged := 0
+	for _, line := range strings.Split(all, takenAway) {
+		if strings.Contains(line, "level=") {
+			logged++
+			if !strings.HasPrefix(line, "time=") {
+				t.Errorf("shown: %q", line)
+			}
+		}
+	}
+	if logged == 0 {
+		t.Errorf("nothing was logged: %q", all)
+	}
+	<-w.receiver.done
 }

@@ -60,6 +60,14 @@ func (t *tui) print(line string) {
 	fmt.Fprintf(t.stderr, "sync-directory: %s\n", line)
 }
 
+// Write writes lines of a log to standard error.
+func (t *tui) Write(lines []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	return t.stderr.Write(lines)
+}
+
 // clear takes the progress line away. mu must be held.
 func (t *tui) clear() {
 	if t.shown {
@@ -159,10 +167,11 @@ func theirs(err error) bool {
 func (c *command) listening(o *syncdirectory.ListenOptions) func(net.Addr) {
 	f := &c.f
 	return func(addr net.Addr) {
-		if f.quiet {
-			return
-		}
 		url := f.urlOf(addr)
+		c.log.Info("listening", "url", url)
+		if f.quiet && !f.selfSigned && f.port > 0 {
+			return // what the other side is to be given is known
+		}
 		where := url
 		if len(f.listen) > 0 {
 			where += " (" + strings.Join(f.listen, ", ") + ")"

@@ -9,7 +9,7 @@ import (
 // Quote returns a name for people: as it is where all of it shows itself, otherwise
 // escaped and in double quotes, which tell it from what is around it.
 func Quote(s string) string {
-	if s != "" && fault.Escape(s) == s && !strings.ContainsAny(s, `"\`) {
+	if s != "" && fault.Escape(s) == s && !strings.ContainsAny(s, `"\`) && strings.TrimSpace(s) == s {
 		return s
 	}
 	return `"` + fault.Escape(marked.Replace(s)) + `"`

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/wire"
@@ -149,6 +150,8 @@ func parseURL(address string) (*url.URL, error) {
 		what = "it must begin with ws:// or wss://"
 	case u.Hostname() == "":
 		what = "it names no host"
+	case u.Port() != "" && !isPort(u.Port()):
+		what = "its port is none: 1 to 65535"
 	case u.User != nil:
 		what = "it must not hold a user or a password"
 	case u.Fragment != "":
@@ -163,6 +166,11 @@ func parseURL(address string) (*url.URL, error) {
 		u.Path = "/"
 	}
 	return u, nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 // connect opens the connection, through a proxy if there is one and with TLS if
