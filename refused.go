@@ -75,7 +75,7 @@ func refusedBy(at string, s *transport.StatusError) error {
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
 		return fault.New(fault.Access, "a proxy before %s asks for credentials (%d), which --header @FILE sends%s", at, s.Code, said)
 	case http.StatusNotFound:
-		return fault.New(fault.Connect, "nothing is at the path of %s (404): take the URL that the listener prints, or behind a proxy the path that it forwards to the listener's --base-path", at)
+		return fault.New(fault.Connect, "nothing is at the path of %s (404): take the URL that the listener prints, or behind a proxy the path that it forwards to the listener's --base-path%s", at, said)
 	case http.StatusBadRequest:
 		if strings.Contains(s.Body, "subprotocol") { // our own listener's words
 			return fault.New(fault.Version, "%s speaks another version of the protocol (400)%s", at, said)
