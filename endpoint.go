@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -168,7 +167,7 @@ func newHello(role wire.Role, o Options, c *wire.Compression) *wire.Hello {
 func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	o := e.options()
 	o.Counters.Reset()
-	r := &run{Options: o, problems: report.NewProblems(o.problem)}
+	r := &run{Options: o, problems: report.NewProblems(o.OnProblem)}
 	o.Log.Debug("session begins", "peer", l.peer.Program, "role", l.peer.Role.String(), "round trip", l.roundTrip)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := watch(ctx, cancel, l.conn, o)
@@ -192,30 +191,8 @@ func carry(ctx context.Context, e endpoint, l link) (Result, error) {
 	if err == nil && r.result.Code != fault.OK {
 		err = fault.New(r.result.Code, "%s", r.result.Code)
 	}
-	o.logResult(l.mine.Role, r.result, err)
+	o.Log.Debug("session ended", "code", r.result.Code.String(), "elapsed", r.result.Elapsed)
 	return r.result, err
-}
-
-// problem hears of an entry that failed.
-func (o Options) problem(p Problem) {
-	o.Log.Info("entry failed", "operation", p.Operation, "path", p.Path, "cause", p.Cause, "peer", p.Peer)
-	if o.OnProblem != nil {
-		o.OnProblem(p)
-	}
-}
-
-// logResult logs how a session ended, for programs that read logs.
-func (o Options) logResult(role wire.Role, r Result, err error) {
-	args := []any{
-		"role", strings.ToLower(role.String()), "code", int(r.Code), "files", r.Source.Files, "bytes", r.Source.Bytes,
-		slog.Group("changes", "created", r.Changes.Created, "reused", r.Changes.Reused, "replaced", r.Changes.Replaced,
-			"touched", r.Changes.Touched, "removed", r.Changes.Removed, "bytes", r.Changes.Bytes),
-		"failed", r.Failed, "sent", r.Sent, "received", r.Received, "seconds", r.Elapsed.Seconds(), "digest", r.Digest,
-	}
-	if err != nil {
-		args = append(args, "cause", report.Words(err))
-	}
-	o.Log.Info("session ended", args...)
 }
 
 // tellEvery is how often a peer that waits with a timeout hears that work goes

@@ -310,7 +310,7 @@ func (h *host) settle(out outcome) {
 		h.stop()
 		return // and keep the slot: there is no other session
 	}
-	if !h.o.KeepRunning {
+	if !h.o.KeepRunning && h.run.Err() == nil {
 		h.options().Log.Warn("the session came to no end; waiting for another", "cause", out.err)
 	}
 	<-h.slot

@@ -2,6 +2,7 @@ package syncdirectory
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -45,7 +46,10 @@ func refused(at string, err error) error {
 // refusedTLS returns the error for TLS that does not come about, or nil.
 func refusedTLS(at string, err error) error {
 	if t := (*tls.CertificateVerificationError)(nil); errors.As(err, &t) {
-		return fault.New(fault.Access, "%s: its certificate is not trusted (%w): --ca-cert FILE trusts an authority, --pin a key, as a listener with --self-signed prints it", at, t.Err)
+		if unknown := (x509.UnknownAuthorityError{}); errors.As(t.Err, &unknown) {
+			return fault.New(fault.Access, "%s: its certificate is not trusted, since no authority that is known here has signed it: --ca-cert FILE trusts another one, --pin a key, as a listener with --self-signed prints it", at)
+		}
+		return fault.New(fault.Access, "%s: its certificate is not trusted: %w", at, t.Err)
 	}
 	// crypto/tls has no type for what either side may say of it.
 	if s := err.Error(); strings.Contains(s, "tls: protocol version") || strings.Contains(s, "tls: server selected unsupported protocol version") {

@@ -82,9 +82,10 @@ func (c *command) execute(ctx context.Context) (err error) {
 	if !f.noSandbox {
 		o.OnOpen = f.confinement(log)
 	}
-	o.OnProblem = c.t.problem
+	o.OnProblem = c.problem
 	security, err := c.security()
 	if err != nil {
+		c.logResult(syncdirectory.Result{}, err)
 		return err
 	}
 	stop := c.t.progress(counters, f)
@@ -97,9 +98,7 @@ func (c *command) execute(ctx context.Context) (err error) {
 	c.t.rest()
 	if !f.keepRunning {
 		c.t.summary(result, f)
-	}
-	if err != nil {
-		log.Info("run failed", "code", int(fault.Of(err, fault.Usage)), "cause", words(err))
+		c.logResult(result, err)
 	}
 	return err
 }
@@ -114,7 +113,7 @@ func (c *command) mirror(ctx context.Context, o syncdirectory.Options, security 
 		r.Counters = nil // of the two, the sender's are shown
 		own := func(p syncdirectory.Problem) {
 			if !p.Peer { // each side tells its own
-				c.t.problem(p)
+				c.problem(p)
 			}
 		}
 		s.OnProblem, r.OnProblem = own, own
@@ -189,6 +188,7 @@ func (c *command) listen(security syncdirectory.Security) syncdirectory.ListenOp
 	o.OnListening = c.listening(&o)
 	if f.keepRunning {
 		o.OnSession = func(result syncdirectory.Result, err error) {
+			c.logResult(result, err)
 			c.t.session(result, err, f)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -149,7 +150,11 @@ func newCommand(t *tui) *command {
 			return errMisplaced // a URL may hold a secret: it is not repeated
 		}
 		if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
-			return usage("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), kinds[invalid.GetFlag().Value.Type()])
+			f := invalid.GetFlag()
+			if errors.Is(err, strconv.ErrRange) {
+				return usage("--%s %s is beyond all numbers that it takes", f.Name, invalid.GetValue())
+			}
+			return usage("--%s %q is not %s", f.Name, invalid.GetValue(), kinds[f.Value.Type()])
 		}
 		return err
 	})
@@ -206,7 +211,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.IntVar(&f.checkers, "checkers", 0, "read `N` directories at once (default by this machine's cores)")
 	p.StringVar(&f.compress, "compress", "auto", "compress what is sent: `HOW` is auto, none, zstd or zstd:LEVEL (1 to 22, of which 1, 3, 6 and 10 begin something new)")
 	p.DurationVar(&f.timeout, "timeout", 0, "give up when nothing moves for the duration `D`, such as 90s or 5m (default: wait)")
-	p.IntVar(&f.retries, "retries", 15, "connect again up to `N` times in a row after the connection was lost (15: about 40 s); 0 gives up at once")
+	p.IntVar(&f.retries, "retries", 15, "connect again up to `N` times in a row after the connection was lost (15: for 40 s and more); 0 gives up at once")
 	p.DurationVar(&f.contimeout, "contimeout", 10*time.Second, "give up when the other side is not reachable within `D`")
 
 	p.StringVar(&f.logLevel, "log-level", "warn", "log from `LEVEL` on: debug, info, warn, error")
@@ -214,7 +219,7 @@ func (f *flags) define(c *cobra.Command) {
 	p.StringVar(&f.logFile, "log-file", "", "log to `FILE`, a regular one and no link, instead of standard error")
 	p.BoolVar(&f.noSandbox, "no-sandbox", false, "do not confine this process to its directories (Linux)")
 	p.BoolP("version", "V", false, "print the version")
-	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong")
+	p.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but what went wrong, and a pin or port that was made for this run")
 	p.BoolVarP(&f.alwaysProgress, "progress", "P", false, "show progress also where standard error is no terminal")
 }
 

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 
+	syncdirectory "github.com/sync-directory/sync-directory"
 	"github.com/sync-directory/sync-directory/internal/fault"
+	"github.com/sync-directory/sync-directory/internal/report"
 )
 
 // errNoLog is why a path is not logged to: somebody else may have put it there.
@@ -31,6 +33,28 @@ func openLog(path string) (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// problem tells people of an entry that failed, and programs in the log.
+func (c *command) problem(p syncdirectory.Problem) {
+	if c.t.problem(p) {
+		c.log.Info("entry failed", "operation", report.Clip(p.Operation, 100), "path", report.Clip(p.Path, longest), "cause", report.Clip(p.Cause, longest), "peer", p.Peer)
+	}
+}
+
+// logResult says for programs how a session ended, or what kept it from beginning.
+func (c *command) logResult(r syncdirectory.Result, err error) {
+	attrs := []any{
+		"code", int(fault.Of(err, fault.Usage)), "digest", r.Digest, "by_content", r.ByContent,
+		slog.Group("source", "files", r.Source.Files, "directories", r.Source.Directories, "links", r.Source.Links, "skipped", r.Source.Skipped, "bytes", r.Source.Bytes),
+		slog.Group("changes", "created", r.Changes.Created, "reused", r.Changes.Reused, "replaced", r.Changes.Replaced,
+			"touched", r.Changes.Touched, "removed", r.Changes.Removed, "kept", r.Changes.Kept, "bytes", r.Changes.Bytes),
+		"failed", r.Failed, "sent", r.Sent, "received", r.Received, "seconds", r.Elapsed.Seconds(),
+	}
+	if err != nil {
+		attrs = append(attrs, "cause", words(err))
+	}
+	c.log.Info("ended", attrs...)
 }
 
 // logger returns the log that the flags ask for, and what closes it.

@@ -70,10 +70,10 @@ func readToken(what string, r io.Reader) (string, error) {
 func (c *command) tokenCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "token [FILE]",
-		Short: "make a token for both sides, in FILE (only its owner can read it) or on standard output",
+		Short: "make a token for both sides, in FILE (only its owner can read it), or on standard output (without one, or with -)",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usage("token makes one, in one file: %q is too much", args[1])
+				return usage("token makes one, in one FILE") // what is too much may be one
 			}
 			return nil
 		},

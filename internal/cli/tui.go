@@ -103,11 +103,11 @@ func words(err error) string {
 }
 
 // problem names an entry that failed: each of this side, and of the other side as many
-// as anybody reads.
-func (t *tui) problem(p syncdirectory.Problem) {
+// as anybody reads. It reports whether it did.
+func (t *tui) problem(p syncdirectory.Problem) bool {
 	if !p.Peer {
 		t.say("%s %s: %s", p.Operation, report.Quote(p.Path), p.Cause)
-		return
+		return true
 	}
 	path := p.Path[:min(len(p.Path), longest)]
 	if len(path) < len(p.Path) {
@@ -116,9 +116,10 @@ func (t *tui) problem(p syncdirectory.Problem) {
 	line := fault.Escape(fmt.Sprintf("%s %s: %s (on the other side)", report.Clip(p.Operation, 100), report.Quote(path), report.Clip(p.Cause, 300)))
 	if _, ok := t.theirs.Allow(time.Now(), float64(len(line))); !ok {
 		t.untold.Add(1)
-		return
+		return false
 	}
 	t.print(line)
+	return true
 }
 
 // rest says how many problems of the other side there were no room for in the session

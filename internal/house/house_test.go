@@ -63,6 +63,7 @@ var only = map[string]struct{ pkg, reason string }{
 	"github.com/klauspost/compress/zstd":              {"wire", "who sends and receives messages need not know how they are compressed"},
 	"github.com/zeebo/xxh3":                           {"digest", "one package knows the hash"},
 	"github.com/spf13/cobra":                          {"cli", "the library has no command line"},
+	"github.com/spf13/pflag":                          {"cli", "the library has no command line"},
 	"github.com/landlock-lsm/go-landlock/landlock":    {"sandbox", "what a process may do is given up in one place"},
 	"golang.org/x/term":                               {"cli", "only the command prints"},
 	"github.com/cenkalti/backoff/v5":                  {".", "sessions do not connect"},

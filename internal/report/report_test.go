@@ -29,6 +29,8 @@ func TestQuote(t *testing.T) {
 		"bad \xff utf-8":            `"bad \xff utf-8"`,
 		`back\slash`:                `"back\\slash"`,
 		`"quoted"`:                  `"\"quoted\""`,
+		" before":                   `" before"`,
+		"after ":                    `"after "`,
 	} {
 		if got := report.Quote(s); got != want {
 			t.Errorf("Quote(%q) = %s, want %s", s, got, want)
