@@ -188,8 +188,9 @@ func (c *command) listen(security syncdirectory.Security) syncdirectory.ListenOp
 	o.OnListening = c.listening(&o)
 	if f.keepRunning {
 		o.OnSession = func(result syncdirectory.Result, err error) {
-			c.logResult(result, err)
-			c.t.session(result, err, f)
+			if c.t.session(result, err, f) {
+				c.logResult(result, err)
+			}
 		}
 	}
 	return o

@@ -52,7 +52,8 @@ func (c *command) logResult(r syncdirectory.Result, err error) {
 		"failed", r.Failed, "sent", r.Sent, "received", r.Received, "seconds", r.Elapsed.Seconds(),
 	}
 	if err != nil {
-		attrs = append(attrs, "cause", words(err))
+		f := (*fault.Error)(nil)
+		attrs = append(attrs, "cause", words(err), "peer", errors.As(err, &f) && f.Peer)
 	}
 	c.log.Info("ended", attrs...)
 }

@@ -130,24 +130,26 @@ func (t *tui) rest() {
 	}
 }
 
-// session says how a session ended at a listener that goes on.
-func (t *tui) session(r syncdirectory.Result, err error, f *flags) {
+// session says how a session ended at a listener that goes on, of those that failed by
+// their peers as many as anybody reads. It reports whether it did.
+func (t *tui) session(r syncdirectory.Result, err error, f *flags) bool {
 	t.rest()
 	t.theirs.Refill(64 << 10) // what one peer makes us print does not hide what the next one has to tell
 	t.summary(r, f)
 	if err == nil {
-		return
+		return true
 	}
 	if theirs(err) {
 		skipped, ok := t.sessions.Allow(time.Now(), 1)
 		if !ok {
-			return
+			return false
 		}
 		if skipped > 0 {
 			t.say("%s more sessions failed meanwhile", humanize.Comma(int64(skipped)))
 		}
 	}
 	t.failed(err)
+	return true
 }
 
 // theirs reports whether a session may have failed because whoever connected wanted it
