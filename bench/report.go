@@ -58,7 +58,7 @@ func (r *report) write(dir string) error {
 
 func (r *report) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Beside rsync, tar and cp\n\nMade by `make bench`: medians of %d runs in turn, on %s. Inputs and results in\nmemory but for the durable row, which wants a disk that has not just lost many files:\next4 then is several times slower for any program. CPU is that of both sides, memory that of the side\nthat took more. The ratio is our time over that of rsync. All runs are in\n[runs.json](runs.json).\n\n![our time over that of rsync](ratios.svg)\n\n", r.Runs, r.Machine)
+	fmt.Fprintf(&b, "# Beside rsync, tar and cp\n\nMade by `make bench`: medians of %d runs in turn, on %s. Inputs and results in\nmemory but for the durable row, which wants a disk that has not just lost many files:\next4 then is several times slower for any program. CPU is that of both sides, memory that of the side\nthat took more. Round trips are half of the times at which the direction changed, also for an\nacknowledgement for which nobody waits. The ratio is our time over that of rsync. All runs are in\n[runs.json](runs.json).\n\n![our time over that of rsync](ratios.svg)\n\n", r.Runs, r.Machine)
 	b.WriteString("| work | tool | time | CPU | memory | bytes | round trips | ratio | to reach |\n|---|---|---|---|---|---|---|---|---|\n")
 	for i := range r.Rows {
 		row := &r.Rows[i]
