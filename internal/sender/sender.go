@@ -92,6 +92,7 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, source *dirfs.Ha
 	return s.verdict(ctx)
 }
 
+// newSession returns a session that nothing works for yet.
 func newSession(conn wire.Conn, peer *wire.Hello, source *dirfs.Handles, fail context.CancelCauseFunc, o Options) *session {
 	s := &session{
 		Options:  o,
