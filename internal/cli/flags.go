@@ -283,9 +283,16 @@ func (f *flags) check() error {
 	case f.outputDir != "" && f.from == "" && !ends:
 		return newcomer{usage("the end of the connection is missing: --port N waits for a sender, --to URL dials one")}
 	}
-	return f.checkValues()
+	if err := f.checkValues(); err != nil {
+		return err
+	}
+	if err := f.checkSides(); err != nil {
+		return err
+	}
+	return f.checkTLS()
 }
 
+// checkValues reports values that a flag does not take, or that contradict each other.
 func (f *flags) checkValues() error {
 	switch {
 	case f.port < 0 || f.port > 65535:
@@ -303,6 +310,20 @@ func (f *flags) checkValues() error {
 		return usage("--delete is not --no-delete: give one of them")
 	case f.quiet && f.alwaysProgress:
 		return usage("--progress is not --quiet: give one of them")
+	case f.insecure && f.tokenFile != "":
+		return usage("--insecure does without a token: leave one of them out")
+	}
+	for _, addr := range f.listen {
+		if _, _, err := net.SplitHostPort(addr); err == nil {
+			return usage("--listen %s: the port is given with --port", addr)
+		}
+	}
+	return nil
+}
+
+// checkSides reports flags that belong to the other role, or to the other end of the connection.
+func (f *flags) checkSides() error {
+	switch {
 	case f.links && f.from == "":
 		return usage("--links belongs to the sender, which decides what is described")
 	case (f.forceRoot || f.noFsync || f.ignoreSpace) && f.outputDir == "":
@@ -313,23 +334,16 @@ func (f *flags) checkValues() error {
 		return usage("--backup needs --backup-dir DIR here, to save what is replaced or removed")
 	case f.insecure && len(f.listen) == 0:
 		return usage("--insecure goes with --listen, of which it lets anybody connect to")
-	case f.insecure && f.tokenFile != "":
-		return usage("--insecure does without a token: leave one of them out")
 	case (len(f.listen) > 0 || len(f.allowHost) > 0 || f.keepRunning || f.insecure || f.basePath != "") && !f.portSet:
 		return usage("--listen, --allow-host, --insecure, --keep-running and --base-path need --port")
 	case len(f.header) > 0 && f.to == "":
 		return usage("--header goes with --to, whose request it is")
-	case (f.retries > 0 && f.given("retries") || f.given("contimeout")) && f.to == "":
+	case (f.given("retries") || f.given("contimeout")) && f.to == "":
 		return usage("--retries and --contimeout go with --to: the side that dials connects again")
 	case (f.tokenFile != "" || f.e2e) && f.to == "" && !f.portSet:
 		return usage("--token-file and --e2e belong to a connection")
 	}
-	for _, addr := range f.listen {
-		if _, _, err := net.SplitHostPort(addr); err == nil {
-			return usage("--listen %s: the port is given with --port", addr)
-		}
-	}
-	return f.checkTLS()
+	return nil
 }
 
 // options returns what the library is told.

@@ -2,7 +2,6 @@ package receiver_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -174,18 +173,4 @@ func visible(text string) string {
 }
 
 // TestWriteSeeds writes the seeds of FuzzReceiver.
-func TestWriteSeeds(t *testing.T) {
-	if f := flag.Lookup("update"); f == nil || f.Value.String() != "true" {
-		t.Skip("only with -update")
-	}
-	dir := filepath.Join("testdata", "fuzz", "FuzzReceiver")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, data := range senderSeeds {
-		text := fmt.Sprintf("go test fuzz v1\nbyte(%q)\n[]byte(%q)\n", senderFlags[name], data)
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+func TestWriteSeeds(t *testing.T) { wiretest.WriteSeeds(t, "FuzzReceiver", senderFlags, senderSeeds) }

@@ -2,7 +2,6 @@ package sender_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -125,18 +124,4 @@ func FuzzSender(f *testing.F) {
 }
 
 // TestWriteSeeds writes the seeds of FuzzSender.
-func TestWriteSeeds(t *testing.T) {
-	if f := flag.Lookup("update"); f == nil || f.Value.String() != "true" {
-		t.Skip("only with -update")
-	}
-	dir := filepath.Join("testdata", "fuzz", "FuzzSender")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, data := range receiverSeeds {
-		text := fmt.Sprintf("go test fuzz v1\nbyte(%q)\n[]byte(%q)\n", receiverFlags[name], data)
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+func TestWriteSeeds(t *testing.T) { wiretest.WriteSeeds(t, "FuzzSender", receiverFlags, receiverSeeds) }
