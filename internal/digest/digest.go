@@ -47,12 +47,7 @@ func (d Digest) Short() (s Digest) {
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // Sum returns the digest of b.
-func Sum(b []byte) Digest {
-	if wide && len(b) > narrow {
-		return sumWide(b)
-	}
-	return blake3.Sum256(b)
-}
+func Sum(b []byte) Digest { return blake3.Sum256(b) }
 
 // Chunks returns how many chunks a file of size bytes has: 0 for an empty one.
 func Chunks(size int64) int64 {

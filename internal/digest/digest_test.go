@@ -2,10 +2,7 @@ package digest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
-
-	"github.com/zeebo/blake3"
 )
 
 // TestVectors holds the digests to official test vectors of BLAKE3: input
@@ -57,26 +54,6 @@ func TestChecks(t *testing.T) {
 		all = append(all, one[:]...)
 		if got, want := c.Sum(), Check(all); got != want {
 			t.Fatalf("of %d: %s, want %s", i+1, got, want)
-		}
-	}
-}
-
-// TestWide compares the two ways to hash at every length where the shape of
-// the tree changes. The wide way runs on any processor, only slower.
-func TestWide(t *testing.T) {
-	seed := uint64(1)
-	r := rand.New(rand.NewPCG(seed, 0))
-	b := make([]byte, 70*group)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	lengths := []int{0, 1, 63, 64, 65, 1023, 1024, 1025, 2048, 4097}
-	for k := 1; k <= 66; k++ {
-		lengths = append(lengths, k*group-1, k*group, k*group+1, k*group+1024, k*group+8*1024+5)
-	}
-	for _, n := range lengths {
-		if got, want := sumWide(b[:n]), Digest(blake3.Sum256(b[:n])); got != want {
-			t.Errorf("%d bytes (seed %d): %s, want %s", n, seed, got, want)
 		}
 	}
 }

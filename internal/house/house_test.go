@@ -58,7 +58,6 @@ var rules = []struct {
 // only says which packages alone may import something from outside.
 var only = map[string]struct{ pkg, reason string }{
 	"github.com/gobwas/ws":                            {"transport", "the WebSocket is one file"},
-	"lukechampine.com/blake3/guts":                    {"digest", "one package knows the hash"},
 	"github.com/zeebo/blake3":                         {"digest", "one package knows the hash"},
 	"github.com/klauspost/compress/zstd":              {"wire", "who sends and receives messages need not know how they are compressed"},
 	"github.com/zeebo/xxh3":                           {"digest", "one package knows the hash"},
