@@ -180,8 +180,8 @@ func compare(a, b Key) int {
 }
 
 func (c *Cache) record(i int) record {
-	b := []byte(c.records[i*recordSize:][:recordSize])
-	return record{readKey(b), digest.Digest(b[keySize:])}
+	b := c.records[i*recordSize:][:recordSize]
+	return record{readKey(b), digest.Digest([]byte(b[keySize:]))}
 }
 
 // Add keeps the digest of the content with a key, of which the reading began
@@ -269,10 +269,9 @@ func (k *Key) append(b []byte) []byte {
 }
 
 // readKey is the inverse of append.
-func readKey(b []byte) Key {
-	number := binary.LittleEndian.Uint64
-	at := func(b []byte) tree.Time {
-		return tree.Time{Sec: int64(number(b)), Nsec: binary.LittleEndian.Uint32(b[8:])}
+func readKey(b string) Key {
+	at := func(b string) tree.Time {
+		return tree.Time{Sec: int64(number(b)), Nsec: binary.LittleEndian.Uint32([]byte(b[8:12]))}
 	}
 	return Key{number(b), number(b[8:]), int64(number(b[16:])), at(b[24:]), at(b[36:])}
 }

@@ -22,7 +22,7 @@ func FuzzFile(f *testing.F) {
 		}
 		c.slots = blocks(c.records)
 		for i := range len(c.records) / recordSize {
-			k := readKey([]byte(c.records[i*recordSize:]))
+			k := readKey(c.records[i*recordSize:])
 			if at, ok := index(c.records, c.slots, k); ok && !has(c.records, at, k) {
 				t.Errorf("record %d is found at %d, which is another", i, at)
 			}

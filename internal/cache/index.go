@@ -77,9 +77,7 @@ func index(records string, slots []uint32, k Key) (i int, ok bool) {
 
 // has reports whether the i-th record is that of a key.
 func has(records string, i int, k Key) bool {
-	var want [keySize]byte
-	k.append(want[:0])
-	return records[i*recordSize:][:keySize] == string(want[:])
+	return readKey(records[i*recordSize:][:keySize]) == k
 }
 
 // keyAt returns of the key of the i-th record what orders them.

@@ -116,7 +116,7 @@ func readOutlines(b []byte) (outlines []outline, ok bool) {
 		if len(b) < outlineHead {
 			return nil, false
 		}
-		o := outline{Key: readKey(b), scale: b[keySize]}
+		o := outline{Key: readKey(string(b[:keySize])), scale: b[keySize]}
 		n := uint64(binary.LittleEndian.Uint32(b[keySize+1:]))
 		if b = b[outlineHead:]; n > uint64(len(b)/segmentSize) {
 			return nil, false
