@@ -15,6 +15,7 @@ type Guess struct {
 	from   int64            // and where it begins
 	shift  int64            // how much further back the new content has the old one
 	lost   bool             // it does not have the last node
+	other  bool             // it is not what is known of the old one
 }
 
 // NewGuess returns a Guess for a new content whose outline has these nodes at
@@ -34,12 +35,16 @@ func (g *Guess) Learn(old *Growing) {
 	for ; g.next < len(nodes); g.next++ {
 		n := nodes[g.next]
 		places := g.places[n]
+		g.other = g.other || !slices.Contains(places, g.from)
 		if g.lost = len(places) == 0; !g.lost && !slices.Contains(places, g.from+g.shift) {
 			g.shift = places[0] - g.from
 		}
 		g.from += n.Length
 	}
 }
+
+// Differs reports whether what became known shows that the new content is another.
+func (g *Guess) Differs() bool { return g.other }
 
 // Run returns what of length bytes from there on in the old content the new one
 // is guessed to have, with a Length of 0 if that is nothing.

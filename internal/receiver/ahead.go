@@ -13,7 +13,8 @@ import (
 // top of the new outline. This proves nothing: what is right is known when the
 // plan is there, and the rest is overwritten then.
 type ahead struct {
-	top atomic.Pointer[wire.Outline] // set by the session once there is a file
+	doubts bool                         // the old content may be the new one: nothing is written before it is not
+	top    atomic.Pointer[wire.Outline] // set by the session once there is a file
 
 	mu    sync.Mutex   // guards guess
 	guess *delta.Guess // nil until top is set
@@ -61,7 +62,7 @@ func (a *ahead) learn(known *delta.Growing) {
 func (a *ahead) place(off, length int64) (r delta.Run, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.guess == nil {
+	if a.guess == nil || a.doubts && !a.guess.Differs() {
 		return r, false
 	}
 	r = a.guess.Run(off, length)

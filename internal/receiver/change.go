@@ -8,6 +8,7 @@ import (
 	"github.com/sync-directory/sync-directory/internal/delta"
 	"github.com/sync-directory/sync-directory/internal/fault"
 	"github.com/sync-directory/sync-directory/internal/stage"
+	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/wire"
 )
 
@@ -24,7 +25,8 @@ const (
 // read of the old one is written to the new one meanwhile; what the new one has
 // that the old one lacks is found out by a survey; what the old one has, and is not
 // written, is copied while the gaps are got in fragments; what came is verified by
-// the digests of the outline; then the sender is told, and answers with an End.
+// the digests of the outline; then the sender is told, and answers with an End. Where
+// it turns out that nothing differs, that is at once, and the old file stays.
 type change struct {
 	scale  uint8
 	old    *delta.Outline // until the survey begins
@@ -42,6 +44,7 @@ type change struct {
 	waiting int              // tasks and fragments that are not done
 	again   bool             // what did not match was got again
 	failed  bool             // the old file is of no use: the new one is to be got whole
+	same    bool             // the old file has the new content
 
 	file    *stage.Large // set before what uses it begins
 	closing atomic.Bool  // the sender was told that all is there
@@ -136,7 +139,9 @@ func (s *session) outline() error {
 		c := &change{
 			scale: delta.Scale(size),
 			parts: make(map[int64]*fragment),
+			ahead: ahead{doubts: t.step.Kind == tree.Verify},
 		}
+		t.step.Kind = tree.Fetch
 		t.mu.Lock()
 		t.change = c
 		t.mu.Unlock()
@@ -260,6 +265,9 @@ func (s *session) doubt(t *target, ok bool) error {
 	}
 	c.plan = delta.NewPlan(c.survey.Pieces(), c.basis.size) // which no task changes any more
 	c.survey = nil
+	if c.same = c.ahead.doubts && c.plan.Same(c.basis.size); c.same {
+		return s.closeChange(t)
+	}
 	return s.assemble(t)
 }
 
@@ -354,6 +362,15 @@ func (t *target) remadeLocked(s *session) outcome {
 		o.then = func() error {
 			s.getWhole(t)
 			return nil
+		}
+	case c.same:
+		t.large.Discard()
+		t.ended, t.settled = nil, false // it may be wanted whole yet
+		o.then = func() error {
+			s.waiting--
+			t.unchange(s)
+			t.restate(&c.top.Meta)
+			return s.equal(t)
 		}
 	default:
 		o.info, o.err = t.large.Remade(e.Meta)

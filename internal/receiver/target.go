@@ -41,6 +41,15 @@ type target struct {
 	local, remote *digest.Digest
 }
 
+// restate notes what the sender told of the file last, which stands for what the
+// description said.
+func (t *target) restate(m *wire.Meta) {
+	e := t.step.Entry()
+	e.Size, e.Perm = m.Size, m.Perm
+	e.SetMTime(m.MTime)
+	t.step.Dir.Changed()
+}
+
 // dirHandle calls f with the handle of the directory that t is written to.
 func (t *target) dirHandle(s *session, f func(dirfs.Dir) error) error {
 	if !t.build {

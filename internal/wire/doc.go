@@ -112,6 +112,8 @@
 // whose meta is that of the outline. At most MaxOutlines files are open at once,
 // and MaxProbes Probes and fragments unanswered. A file that changed meanwhile
 // is answered as one that is sent in Chunks: by an End that voids it, and anew.
+// Where the receiver does not know whether its version differs it may ask by a Probe
+// just as well as for the digest, and closes the file if nothing does.
 //
 // Either side may end the session at any time by closing the connection with
 // code 4000 plus a fault code (package fault: the exit codes of the command)
