@@ -122,3 +122,70 @@ func TestWrittenAhead(t *testing.T) {
 		})
 	}
 }
+
+// TestWrittenWhileRead has the receiver make a new file while the sender still reads its
+// own: the sender waits half-way until something is written.
+func TestWrittenWhileRead(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	old := noise(r, 80<<20)
+	edited := bytes.Clone(old)
+	edited[1<<20] ^= 0x55
+	longer := append(bytes.Clone(old), "a line\n"...)
+	const piece = 64 << 10 // which is read at once
+	nothing := func(string) error { return nil }
+	for _, c := range []struct {
+		name          string
+		content, want []byte
+		open          func(path string) error // done to the source's file before it is opened
+		written       int64                   // bytes that the sender waits for, about
+	}{
+		{"appended", longer, longer, nothing, piece},
+		{"of the same size", edited, edited, nothing, piece},
+		{"shorter than it was when it was described", longer, old[:60<<20], func(path string) error { return os.Truncate(path, 60<<20) }, 75 << 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			for path, b := range map[string][]byte{from: c.content, to: old} {
+				grow(t, path)
+				if err := os.WriteFile(filepath.Join(path, "large"), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			long := time.Unix(1e9, 0)
+			if err := os.Chtimes(filepath.Join(from, "large"), long, long); err != nil {
+				t.Fatal(err)
+			}
+			o := &onlooker{do: func() error { return nil }}
+			var opened, reads, readThere atomic.Int64
+			destination := func(call dirfs.Call) error {
+				if call.Op == "File.ReadAt" && call.Name == "large" {
+					readThere.Add(piece)
+				}
+				return o.before(call)
+			}
+			written := func() bool { return o.written.Load() && readThere.Load() >= c.written }
+			source := func(call dirfs.Call) error {
+				switch {
+				case call.Name != "large":
+				case call.Op == "Open" && opened.Add(1) == 1:
+					return c.open(filepath.Join(from, "large"))
+				case call.Op == "File.ReadAt" && reads.Add(piece) == 40<<20:
+					for end := time.Now().Add(20 * time.Second); !written() && time.Now().Before(end); {
+						time.Sleep(time.Millisecond)
+					}
+					if !written() {
+						t.Error("nothing is written before the sender has read its file")
+					}
+				}
+				return nil
+			}
+			if sent, received := mirrorInjected(t, from, to, source, destination); sent != nil || received != nil {
+				t.Fatalf("sender: %v, receiver: %v", sent, received)
+			}
+			if got, err := os.ReadFile(filepath.Join(to, "large")); err != nil || !bytes.Equal(got, c.want) {
+				t.Errorf("the file is not what it should be: %d bytes, %v", len(got), err)
+			}
+		})
+	}
+}

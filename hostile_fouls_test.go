@@ -457,6 +457,13 @@ func foulOutlines() (all []foul) {
 	more("a group of more than fits", "contradicts itself", outline(4, size, 1, nodes(0, 2, size)), "?probe", outline(4, -1, 0, nodes(0, 256, size)))
 	more("too many groups", "too many groups|not asked for", top, "?probe", outline(4, -1, 0, manyMembers(97)...))
 	more("levels without an end", "contradicts itself", outline(4, size, 7, nodes(0, 1, size)), "?probe", outline(4, -1, 6, nodes(0, 1, size)))
+	more("early of another file", "not asked for", early(2, nodes(0, 1, size)))
+	more("early after the top", "out of order", top, early(4, nodes(0, 1, size)))
+	more("early from the middle on", "out of order", early(4, nodes(1, 1, size)))
+	more("the same early twice", "out of order", early(4, nodes(0, 1, size)), early(4, nodes(0, 1, size)))
+	more("early of more bytes than there can be", "too long", early(4, nodes(0, 1, 1<<62)), early(4, nodes(1, 1, 1<<62)))
+	more("early without an end", "too long", earlyFlood()...)
+	more("early of what is not there", "malformed delta|not asked for", early(4, nodes(0, 1, 1<<62)), flat, "?signature", fragmentOf(4, 0, "\xff"))
 	more("a fragment before the top", "not asked for", fragmentOf(4, 0, literal("x")))
 	more("a fragment that is not asked for", "not asked for", flat, "?signature", fragmentOf(4, 12345, literal("x")))
 	more("a malformed fragment", "malformed delta|not asked for", flat, "?signature", fragmentOf(4, 0, "\xff"))
@@ -465,6 +472,14 @@ func foulOutlines() (all []foul) {
 	more("a pack", "in two ways|not wanted", flat, "pack 4=large")
 	more("a delta of the whole", "in two ways|not wanted|no signature", deltaOf(4, 1, "x", literal("x")))
 	return all
+}
+
+// earlyFlood tells early of more than anybody needs.
+func earlyFlood() (lines []string) {
+	for first := 0; first <= delta.MaxEarly; first += 200 {
+		lines = append(lines, early(4, nodes(first, 200, 200)))
+	}
+	return lines
 }
 
 // manyMembers are so many groups.

@@ -143,9 +143,19 @@ func fragmentOf(id uint64, off int64, ops string) string {
 	return raw(string(m.Finish().Bytes()))
 }
 
+// early is an Outline that is told of while the file is read.
+func early(id uint64, of delta.Members) string {
+	o := &wire.Outline{ID: id, Kind: wire.OutlineEarly, Level: delta.EarlyLevel, Groups: []delta.Members{of}}
+	return raw(string(wire.EncodeOutline(o).Bytes()))
+}
+
 // outline is an Outline: the top where size is not negative.
 func outline(id uint64, size int64, level int, groups ...delta.Members) string {
-	o := &wire.Outline{ID: id, Top: size >= 0, Meta: wire.Meta{Perm: 0o644, MTime: timeOf(7), Size: max(size, 0)}, Level: level, Groups: groups}
+	kind := wire.OutlineGroups
+	if size >= 0 {
+		kind = wire.OutlineTop
+	}
+	o := &wire.Outline{ID: id, Kind: kind, Meta: wire.Meta{Perm: 0o644, MTime: timeOf(7), Size: max(size, 0)}, Level: level, Groups: groups}
 	return raw(string(wire.EncodeOutline(o).Bytes()))
 }
 

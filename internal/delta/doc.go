@@ -10,7 +10,7 @@
 // their own, and groups of groups, cut by content too; whoever has the old
 // version asks only below the digests that it lacks, and ends with a list of what
 // it has, wherever that lies, and of the gaps between (Survey). Before it is done
-// with its own outline (Growing), the top of the other one tells where what it reads
+// with its own outline (Growing), what is known of the other one tells where what it reads
 // is likely to belong (Guess).
 //
 // Inside a small file, or a gap: the sums of the blocks of what lies there in

@@ -2,15 +2,30 @@ package delta
 
 import "slices"
 
-// Guess says where in a new content an old one is likely to lie, while the old one
-// is still being outlined: from the top of the new outline, which tells of each
-// group of the old content, once it is complete, whether and where the new one
-// has it. What follows a group that it has most likely follows it there too. It
-// begins with the guess that the content begins as it did.
+const (
+	// EarlyLevel is the level of which an outline is told of while it grows, and
+	// MaxEarly how many of its nodes at most.
+	EarlyLevel = 1
+	MaxEarly   = 1 << 13
+
+	// farthest is how far beyond what is told of a new content something is guessed
+	// about it, and how much further on it is told of before it is known to lack
+	// something.
+	farthest = 64 << 20
+)
+
+// Guess says where in a new content an old one is likely to lie, while both are
+// still being outlined: from nodes of the new outline, which tell of each group
+// of the old content, once it is complete, whether and where the new one has it.
+// What follows a group that it has most likely follows it there too. It begins
+// with the guess that the content begins as it did.
 type Guess struct {
-	level  int              // of the nodes of the top
+	level  int              // of the nodes
 	places map[Node][]int64 // where the new content has each of them
 	size   int64            // of the new content
+	told   int64            // how much of it is told of
+	even   bool             // it is as long as the old one
+	beyond int64            // farthest
 	next   int              // the node of the old content that comes next
 	from   int64            // and where it begins
 	shift  int64            // how much further back the new content has the old one
@@ -18,15 +33,20 @@ type Guess struct {
 	other  bool             // it is not what is known of the old one
 }
 
-// NewGuess returns a Guess for a new content whose outline has these nodes at
-// the given level, its top.
-func NewGuess(level int, top []Node) *Guess {
-	g := &Guess{level: level, places: make(map[Node][]int64, len(top))}
-	for _, n := range top {
-		g.places[n] = append(g.places[n], g.size)
-		g.size += n.Length
+// NewGuess returns a Guess for a new content of size bytes, of whose outline the
+// nodes at the given level are told. Even says that the old one is as long: then it
+// was most likely changed here and there, and a group that is lost is taken to be
+// where it was, but for the changes.
+func NewGuess(level int, size int64, even bool) *Guess {
+	return &Guess{level: level, places: make(map[Node][]int64), size: size, even: even, beyond: farthest}
+}
+
+// Tell adds the next nodes of the new content.
+func (g *Guess) Tell(nodes []Node) {
+	for _, n := range nodes {
+		g.places[n] = append(g.places[n], g.told)
+		g.told += n.Length
 	}
-	return g
 }
 
 // Learn takes in what became known of the old content.
@@ -35,7 +55,10 @@ func (g *Guess) Learn(old *Growing) {
 	for ; g.next < len(nodes); g.next++ {
 		n := nodes[g.next]
 		places := g.places[n]
-		g.other = g.other || !slices.Contains(places, g.from)
+		g.other = g.other || g.told >= g.from+n.Length && !slices.Contains(places, g.from)
+		if len(places) == 0 && g.told < min(g.size, g.from+n.Length+g.shift+g.beyond) {
+			return // it may be told of yet
+		}
 		if g.lost = len(places) == 0; !g.lost && !slices.Contains(places, g.from+g.shift) {
 			g.shift = places[0] - g.from
 		}
@@ -50,8 +73,8 @@ func (g *Guess) Differs() bool { return g.other }
 // is guessed to have, with a Length of 0 if that is nothing.
 func (g *Guess) Run(from, length int64) Run {
 	first := max(from, -g.shift)
-	last := min(from+length, g.size-g.shift)
-	if g.lost || first >= last {
+	last := min(from+length, min(g.size, g.told+g.beyond)-g.shift)
+	if g.lost && !g.even || first >= last {
 		return Run{}
 	}
 	return Run{first, first + g.shift, last - first}

@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -122,15 +123,33 @@ func rewrite(r *rand.Rand, s [][]byte) [][]byte {
 }
 
 // early makes what can be guessed of the new content while the old one is
-// outlined, of which the top comes after the first late bytes.
-func early(r *rand.Rand, old [][]byte, o *Outline, late int, content []byte) (m Made) {
+// outlined: of the new one groups are told of from the first, about so many bytes each
+// time something is read, if any, and the top comes after the first late bytes.
+func early(r *rand.Rand, old [][]byte, o *Outline, pace, late int, beyond int64, content []byte) (m Made) {
 	all := bytes.Join(old, nil)
+	size := int64(0)
+	for _, n := range o.Level(0) {
+		size += n.Length
+	}
+	even := size == int64(len(all))
 	var guess *Guess
+	if pace > 0 && o.Top() >= EarlyLevel {
+		guess = NewGuess(EarlyLevel, size, even)
+		guess.beyond = beyond
+	}
 	known, from := NewGrowing(), 0 // known: of what was read before the last time
-	for read := 0; read < len(all); {
+	for read, top, told, at := 0, false, 0, int64(0); read < len(all); {
 		n := min(1+r.IntN(5000), len(all)-read)
-		if guess == nil && read >= late {
-			guess = NewGuess(o.Top(), o.Level(o.Top()))
+		switch {
+		case !top && read >= late:
+			top = true
+			guess = NewGuess(o.Top(), size, even)
+			guess.Tell(o.Level(o.Top()))
+		case !top && guess != nil:
+			for groups := o.Level(EarlyLevel); told < len(groups) && at < int64(read*pace/2500); told++ {
+				guess.Tell(groups[told : told+1])
+				at += groups[told].Length
+			}
 		}
 		if guess != nil {
 			guess.Learn(known)
@@ -162,7 +181,11 @@ func TestGuess(t *testing.T) {
 		before, after := NewOutline(nodesOf(old)), NewOutline(nodesOf(segments))
 		got := make([]byte, len(want))
 		late := r.IntN(2) * r.IntN(10_000)
-		made := early(r, old, after, late, got)
+		pace := r.IntN(3) * r.IntN(5000)
+		if pace > 0 {
+			late = 10 * late
+		}
+		made := early(r, old, after, pace, late, r.Int64N(10_000), got)
 
 		s, _ := NewSurvey(before, 0, 1<<40, after.Top(), after.Level(after.Top()))
 		for level, numbers := s.Doubts(); len(numbers) > 0; level, numbers = s.Doubts() {
@@ -213,9 +236,7 @@ func TestGuessCost(t *testing.T) {
 		"only the end":       {old[4000:], 25},
 		"only the beginning": {old[:1000], 5},
 	} {
-		content := make([]byte, size+1000)
 		after := NewOutline(nodesOf(c.segments))
-		made := early(r, old, after, 0, content)
 		var runs []Run
 		for i, off := 0, int64(0); i < len(c.segments); i++ { // what a plan at best has
 			from := slices.IndexFunc(old, func(s []byte) bool { return &s[0] == &c.segments[i][0] })
@@ -225,13 +246,22 @@ func TestGuessCost(t *testing.T) {
 			}
 			off += n
 		}
-		left := int64(0)
-		for _, run := range made.Rest(runs) {
-			left += run.Length
-		}
-		t.Logf("%s: %d bytes of %d left", name, left, size)
-		if left > int64(c.groups*group) {
-			t.Errorf("%s: %d bytes left", name, left)
+		const beyond = 8000
+		for when, how := range map[string]struct {
+			made Made
+			more int64 // bytes that may be left beside
+		}{
+			"at once":   {early(r, old, after, 0, 0, 0, make([]byte, size+1000)), 0},
+			"meanwhile": {early(r, old, after, 2500, math.MaxInt, beyond, make([]byte, size+1000)), beyond},
+		} {
+			left := int64(0)
+			for _, run := range how.made.Rest(runs) {
+				left += run.Length
+			}
+			t.Logf("%s, told of %s: %d bytes of %d left", name, when, left, size)
+			if left > int64(c.groups*group)+how.more {
+				t.Errorf("%s, told of %s: %d bytes left", name, when, left)
+			}
 		}
 	}
 }

@@ -10,6 +10,14 @@ type Node struct {
 	Length int64 // of the content in bytes
 }
 
+// Length returns how many bytes nodes are of.
+func Length(nodes []Node) (n int64) {
+	for i := range nodes {
+		n += nodes[i].Length
+	}
+	return n
+}
+
 const (
 	// leastGroup and MaxGroup bound how many nodes a group has, but for the
 	// last one; from leastGroup on each node ends it with one chance in

@@ -21,7 +21,7 @@ const (
 
 // change is a large file that is made of the old one and of what differs. But
 // for what is named otherwise it is owned by the session, and runs so: both
-// sides outline their version, and once the top of the sender's is known, what is
+// sides outline their version, and as the sender's becomes known, what is
 // read of the old one is written to the new one meanwhile; what the new one has
 // that the old one lacks is found out by a survey; what the old one has, and is not
 // written, is copied while the gaps are got in fragments; what came is verified by
@@ -139,7 +139,7 @@ func (s *session) outline() error {
 		c := &change{
 			scale: delta.Scale(size),
 			parts: make(map[int64]*fragment),
-			ahead: ahead{doubts: t.step.Kind == tree.Verify},
+			ahead: ahead{doubts: t.step.Kind == tree.Verify, even: len(candidates) > 0 && candidates[0].size == t.step.Entry().Size},
 		}
 		t.step.Kind = tree.Fetch
 		t.mu.Lock()
@@ -217,12 +217,18 @@ func (s *session) outlined(body []byte) error {
 	}
 	c := t.change
 	switch {
-	case o.Top && c.top == nil:
-		if c.top = o; c.old == nil {
-			s.writeAhead(t)
+	case o.Kind == wire.OutlineEarly:
+		return s.outlinedEarly(t, o)
+	case o.Kind == wire.OutlineTop && c.top == nil:
+		c.top = o
+		if c.failed {
+			return s.closeChange(t)
+		}
+		if c.old == nil {
+			s.writeAhead(t, true, o.Size, o)
 		}
 		return s.meet(t)
-	case o.Top || len(c.asked) == 0 || o.Level != c.level-1 || len(o.Groups) > len(c.asked):
+	case o.Kind == wire.OutlineTop || len(c.asked) == 0 || o.Level != c.level-1 || len(o.Groups) > len(c.asked):
 		return wire.Errorf("an outline of entry %d that is not asked for", o.ID)
 	}
 	for i := range o.Groups {
@@ -340,8 +346,12 @@ func (s *session) verified(t *target, bad []delta.Gap) error {
 	return s.advance(t)
 }
 
-// closeChange has the sender end the file. No task of it is left.
+// closeChange has the sender end the file, once that is open there. No task of it is
+// left.
 func (s *session) closeChange(t *target) error {
+	if t.change.top == nil {
+		return nil
+	}
 	t.change.closing.Store(true)
 	return s.conn.Write(wire.EncodeProbe(&wire.Probe{ID: t.id, Kind: wire.ProbeClose}))
 }

@@ -103,7 +103,7 @@ func changedMeta() wire.Meta {
 }
 
 func topOf(nodes ...delta.Node) *wire.Outline {
-	return &wire.Outline{ID: 1, Top: true, Meta: changedMeta(), Groups: []delta.Members{{Nodes: nodes}}}
+	return &wire.Outline{ID: 1, Kind: wire.OutlineTop, Meta: changedMeta(), Groups: []delta.Members{{Nodes: nodes}}}
 }
 
 func node(n int64) delta.Node { return delta.Node{Digest: digest.Sum([]byte{byte(n)}), Length: n} }
@@ -129,7 +129,7 @@ func TestHostileOutline(t *testing.T) {
 		}
 	}
 	group := topOf(node(changedSize))
-	group.Top = false
+	group.Kind = wire.OutlineGroups
 	levels := topOf(node(changedSize))
 	levels.Level = 1
 	whole := wire.NewDeltas()

@@ -46,8 +46,10 @@ var (
 		m.Add(&wire.Delta{ID: 5, Whole: true, Meta: wire.Meta{Perm: 0o644, MTime: tree.Time{Sec: 5}, Size: 1001}, Sum: digest.ContentOf(content), Ops: literally(content)})
 		return m.Finish()
 	}())
-	topOfLarge = hexed(wire.EncodeOutline(&wire.Outline{ID: 4, Top: true, Meta: wire.Meta{Perm: 0o644, MTime: tree.Time{Sec: 5}, Size: 270001},
+	topOfLarge = hexed(wire.EncodeOutline(&wire.Outline{ID: 4, Kind: wire.OutlineTop, Meta: wire.Meta{Perm: 0o644, MTime: tree.Time{Sec: 5}, Size: 270001},
 		Groups: []delta.Members{{Nodes: []delta.Node{{Length: 270001, Digest: digest.ContentOf(treetest.Pattern(270001))}}}}}))
+	earlyOfLarge = hexed(wire.EncodeOutline(&wire.Outline{ID: 4, Kind: wire.OutlineEarly, Level: delta.EarlyLevel,
+		Groups: []delta.Members{{Nodes: []delta.Node{{Length: 200000, Digest: digest.ContentOf(treetest.Pattern(200000))}}}}}))
 	endOfLarge      = hexed(wire.EncodeEnd(wire.End{ID: 4, Meta: wire.Meta{Perm: 0o644, MTime: tree.Time{Sec: 5}, Size: 270001}}))
 	fragmentOfLarge = hexed(func() *wire.Buffer {
 		m := wire.NewDeltas()
@@ -77,6 +79,7 @@ var senderChaos = wiretest.NewChaos(wanted,
 	"verdict 0", "verdict 0 bad", "verdict 23",
 	changedM, topOfLarge, fragmentOfLarge, endOfLarge,
 	"raw 0801"+"28b52ffd"+"a000000200"+"020010"+"00", "raw 0e00", "raw 1600", "raw 1700", "raw 0100", "raw 6300",
+	earlyOfLarge,
 )
 
 var senderSeeds = map[string][]byte{
@@ -87,10 +90,11 @@ var senderSeeds = map[string][]byte{
 	"stream":    senderChaos.Seed("listing 0 0=. 1=d 6=n", "pack 2=f 5=m 7=d/x 8=n/y", "chunk 4=large 0", "end 4=large", "seal", "?", "verdict 0"),
 	"again":     senderChaos.Seed("listing 0 0=. 1=d 6=n", "chunk 4=large 0", "end 4=large again", "chunk 4=large 0", "end 4=large", "pack 2=f 5=m 7=d/x 8=n/y", "seal incomplete", "?", "verdict 23"),
 	"digests":   senderChaos.Seed("seal", "?", "listing 1 0=. 1=d", "?", "listing 1 6=n", "?", "sums 2=f 5=m 7=d/x", "?", "problem f read gone vanished answers=2", "?"),
+	"early":     senderChaos.Seed("seal", "?", "listing 1 0=. 1=d", "?", "?", "?", "proof 6=n", "?", "?", "?", "pack 2=f 7=d/x", changedM, earlyOfLarge, topOfLarge, "?", "?", fragmentOfLarge, "?", "?", endOfLarge, "?", "?", "verdict 0"),
 	"void":      senderChaos.Seed("seal", "?", "listing 1 0=. 1=d", "?", "proof 6=n", "?", "chunk 2=f 0", "end 2=f again", "chunk 2=f 0", "end 2=f", "?", "verdict 0 bad"),
 }
 
-var senderFlags = map[string]byte{"stream": fuzzEmpty, "again": fuzzEmpty | fuzzSparse, "digests": fuzzChecksum, "whole": fuzzWhole, "compare": fuzzLarge}
+var senderFlags = map[string]byte{"stream": fuzzEmpty, "again": fuzzEmpty | fuzzSparse, "digests": fuzzChecksum, "whole": fuzzWhole, "compare": fuzzLarge, "early": fuzzLarge}
 
 // FuzzReceiver has senders say anything, in any order: a session ends, changes nothing
 // outside, and nothing inside before it has found that all is right.

@@ -167,7 +167,7 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 	f, err := s.open(j)
 	var outline *delta.Outline
 	if err == nil {
-		if outline, err = s.outline(ctx, f, j.scale, began); err != nil {
+		if outline, err = s.outline(ctx, j, f, began); err != nil {
 			f.Close()
 		}
 	}
@@ -183,7 +183,7 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 		s.mu.Unlock()
 		return s.outlineFailed(o, err)
 	}
-	top := wire.Outline{ID: j.id, Top: true, Meta: f.Meta, Level: outline.Top(), Groups: []delta.Members{{Nodes: outline.Level(outline.Top())}}}
+	top := wire.Outline{ID: j.id, Kind: wire.OutlineTop, Meta: f.Meta, Level: outline.Top(), Groups: []delta.Members{{Nodes: outline.Level(outline.Top())}}}
 	s.mu.Lock()
 	o.file, o.outline = f, outline
 	s.mu.Unlock()
@@ -194,24 +194,42 @@ func (s *session) sendOutline(ctx context.Context, j *job) error {
 // smaller one is read in the time that it takes to open the cache.
 const leastKept = 8 << 20
 
-// outline returns the outline of f, of which the reading began then, read only
-// where it is not known.
-func (s *session) outline(ctx context.Context, f *supply.File, scale uint8, began time.Time) (*delta.Outline, error) {
+// outline returns the outline of f, the file of a job, of which the reading began then.
+// It is read only where that is not known, and told of meanwhile.
+func (s *session) outline(ctx context.Context, j *job, f *supply.File, began time.Time) (*delta.Outline, error) {
 	key, keeps := cache.KeyOf(f.Info())
 	keeps = keeps && f.Meta.Size >= leastKept
 	if keeps {
-		if o, ok := s.Cache.FindOutline(key, scale); ok {
+		if o, ok := s.Cache.FindOutline(key, j.scale); ok {
 			return o, nil
 		}
 	}
-	o, err := f.Outline(scale, func(n int, _ *delta.Growing) error {
+	told := 0
+	o, err := f.Outline(j.scale, func(n int, known *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
-		return context.Cause(ctx)
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		return s.tellEarly(j.id, known.Level(delta.EarlyLevel), &told)
 	}, nil)
 	if err == nil && keeps {
-		s.Cache.AddOutline(key, scale, o, began)
+		s.Cache.AddOutline(key, j.scale, o, began)
 	}
 	return o, err
+}
+
+// tellEarly tells of the nodes that became known of a file that is still read, beyond
+// those told before, so that the receiver need not wait for the end.
+func (s *session) tellEarly(id uint64, known []delta.Node, told *int) error {
+	for *told < min(len(known), delta.MaxEarly) {
+		next := known[*told:min(len(known), *told+delta.MaxGroup, delta.MaxEarly)]
+		early := wire.Outline{ID: id, Kind: wire.OutlineEarly, Level: delta.EarlyLevel, Groups: []delta.Members{{First: *told, Nodes: next}}}
+		if err := s.tell(wire.EncodeOutline(&early)); err != nil {
+			return err
+		}
+		*told += len(next)
+	}
+	return nil
 }
 
 // outlineFailed answers for a file that can not be read, or sends it whole where
@@ -236,7 +254,7 @@ func (s *session) outlineOver() {
 }
 
 func (s *session) groups(o *outlined, outline *delta.Outline, p *wire.Probe) prepared {
-	answer := &wire.Outline{ID: o.id, Level: p.Level - 1}
+	answer := &wire.Outline{ID: o.id, Kind: wire.OutlineGroups, Level: p.Level - 1}
 	for _, n := range p.Numbers {
 		answer.Groups = append(answer.Groups, outline.Members(p.Level, n))
 	}

@@ -143,9 +143,14 @@ func (l *Large) Seal(e wire.End) (dirfs.Info, error) {
 	return l.area.seal(l.f, l.in, l.name, e.Meta)
 }
 
-// Remade gives a file that was made with File, and verified, its metadata and
-// closes it. Nobody may be writing.
+// Remade gives a file that was made with File, and verified, its size and metadata
+// and closes it. Nobody may be writing.
 func (l *Large) Remade(m wire.Meta) (dirfs.Info, error) {
+	// It is longer where the source's was when it was described, and writing began.
+	if err := l.f.Truncate(m.Size); err != nil {
+		l.Discard()
+		return dirfs.Info{}, err
+	}
 	return l.area.seal(l.f, l.in, l.name, m)
 }
 

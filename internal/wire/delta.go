@@ -283,25 +283,33 @@ func DecodeProbe(body []byte) (*Probe, error) {
 // maxNodes bounds the number of a node in its level.
 const maxNodes = 1 << 24
 
-// Outline tells of the outline of a large file: its top, or what is in groups.
+// OutlineKind is what is told of an outline.
+type OutlineKind byte
+
+// What is told of an outline.
+const (
+	OutlineTop    OutlineKind = iota // its highest level
+	OutlineGroups                    // what is in groups
+	OutlineEarly                     // nodes of delta.EarlyLevel, while the file is still read
+)
+
+// Outline tells of the outline of a large file.
 type Outline struct {
 	ID     uint64
-	Top    bool
+	Kind   OutlineKind
 	Meta                   // of the top: of the file as it was opened
 	Level  int             // of the nodes
-	Groups []delta.Members // one for the top
+	Groups []delta.Members // but for OutlineGroups: one
 }
 
-// EncodeOutline returns an Outline message. It holds the top of any outline, or
-// MaxGroups groups.
+// EncodeOutline returns an Outline message. It holds the top of any outline,
+// MaxGroups groups, or delta.MaxGroup nodes.
 func EncodeOutline(o *Outline) *Buffer {
 	b := newMessage(TypeOutline, MaxMessage)
 	b.Extend(digest.ChecksumSize)
-	p := binary.AppendUvarint(b.b, o.ID)
-	if o.Top {
-		p = appendMeta(append(p, 0), o.Meta)
-	} else {
-		p = append(p, 1)
+	p := append(binary.AppendUvarint(b.b, o.ID), byte(o.Kind))
+	if o.Kind == OutlineTop {
+		p = appendMeta(p, o.Meta)
 	}
 	p = append(p, byte(o.Level))
 	for i := range o.Groups {
@@ -322,22 +330,22 @@ func EncodeOutline(o *Outline) *Buffer {
 func DecodeOutline(body []byte) (*Outline, error) {
 	r := reader{b: body}
 	r.sealed()
-	o := &Outline{ID: r.uvarint()}
-	switch r.byte() {
-	case 0:
-		o.Top, o.Meta = true, r.meta()
-	case 1:
-	default:
+	o := &Outline{ID: r.uvarint(), Kind: OutlineKind(r.byte())}
+	if o.Kind > OutlineEarly {
 		r.fail("unknown kind of outline")
 	}
-	if o.Level = int(r.byte()); o.Level >= delta.MaxLevels {
+	if o.Kind == OutlineTop {
+		o.Meta = r.meta()
+	}
+	o.Level = int(r.byte())
+	if o.Level >= delta.MaxLevels || o.Kind == OutlineEarly && o.Level != delta.EarlyLevel {
 		r.fail("unknown level")
 	}
 	total := int64(0)
 	for {
 		g := delta.Members{First: int(r.atMost(maxNodes, "no such node"))}
 		most := uint64(delta.MaxGroup)
-		if o.Top {
+		if o.Kind == OutlineTop {
 			most = delta.MaxTop
 		}
 		n := r.atMost(most, "too many nodes")
@@ -352,11 +360,11 @@ func DecodeOutline(body []byte) (*Outline, error) {
 		if o.Groups = append(o.Groups, g); len(o.Groups) > MaxGroups {
 			r.fail("too many groups")
 		}
-		if o.Top || !r.more() {
+		if o.Kind != OutlineGroups || !r.more() {
 			break
 		}
 	}
-	if o.Top && r.err == nil && (total != o.Size || o.Groups[0].First != 0) {
+	if o.Kind == OutlineTop && r.err == nil && (total != o.Size || o.Groups[0].First != 0) {
 		r.fail("an outline that is not of its file")
 	}
 	return o, r.end()

@@ -120,10 +120,12 @@ var outlines = []struct {
 	outline wire.Outline
 	bytes   string // after the checksum
 }{
-	{"top", wire.Outline{ID: 300, Top: true, Meta: meta, Level: 1, Groups: []delta.Members{{Nodes: []delta.Node{{Digest: d1, Length: 5}}}}},
+	{"top", wire.Outline{ID: 300, Kind: wire.OutlineTop, Meta: meta, Level: 1, Groups: []delta.Members{{Nodes: []delta.Node{{Digest: d1, Length: 5}}}}},
 		"\xac\x02\x00" + metaBytes + "\x01\x00\x01\x05" + raw(d1)},
-	{"groups", wire.Outline{ID: 1, Groups: []delta.Members{{First: 300, Nodes: []delta.Node{{Digest: d1, Length: 300}, {Digest: d2, Length: 1}}}, {First: 2}}},
+	{"groups", wire.Outline{ID: 1, Kind: wire.OutlineGroups, Groups: []delta.Members{{First: 300, Nodes: []delta.Node{{Digest: d1, Length: 300}, {Digest: d2, Length: 1}}}, {First: 2}}},
 		"\x01\x01\x00" + "\xac\x02\x02\xac\x02" + raw(d1) + "\x01" + raw(d2) + "\x02\x00"},
+	{"early", wire.Outline{ID: 1, Kind: wire.OutlineEarly, Level: 1, Groups: []delta.Members{{First: 300, Nodes: []delta.Node{{Digest: d1, Length: 300}, {Digest: d2, Length: 1}}}}},
+		"\x01\x02\x01" + "\xac\x02\x02\xac\x02" + raw(d1) + "\x01" + raw(d2)},
 }
 
 func TestOutline(t *testing.T) {
@@ -192,7 +194,10 @@ func TestHostileDeltas(t *testing.T) {
 		refuse(name, err)
 	}
 	for name, bytes := range map[string]string{
-		"an outline of no kind":     "\x01\x02\x00\x00\x00",
+		"an outline of no kind":     "\x01\x03\x00\x00\x00",
+		"early of segments":         "\x01\x02\x00\x00\x01\x05" + raw(d1),
+		"early of too many":         "\x01\x02\x01\x00\x81\x02" + strings.Repeat("\x01"+raw(d1), 257),
+		"early of two groups":       "\x01\x02\x01" + strings.Repeat("\x00\x01\x05"+raw(d1), 2),
 		"an outline at no level":    "\x01\x01\x08\x00\x00",
 		"nodes of another size":     "\x01\x00" + metaBytes + "\x00\x00\x01\x06" + raw(d1),
 		"a top that begins later":   "\x01\x00" + metaBytes + "\x00\x01\x01\x05" + raw(d1),

@@ -103,7 +103,8 @@
 // the content that its digest says, the file is wanted whole.
 //
 // A large one is wanted by a Probe that opens it. The sender outlines it (package
-// delta) and tells the top; the receiver, which outlines what it has, asks by
+// delta) and tells the top, and before that, if it likes, of each group of the lowest
+// level as soon as it is read; the receiver, which outlines what it has, asks by
 // further Probes for what is in the groups that it lacks, down to the segments;
 // gets the ranges of segments that it lacks in fragments, with Signatures of what
 // it has in their place; verifies these by the digests of the segments, and gets
@@ -240,8 +241,8 @@
 //	Probe      uvarint id, byte 0 open: byte scale | 1 groups: byte level, then the numbers of
 //	           groups, each as uvarint less the one before and 1 | 2 close
 //
-//	Outline    checksum of the rest of the body, uvarint id, byte 0 top: meta | 1 groups;
-//	           byte level of the nodes, then for the top, or each of the groups: uvarint number
+//	Outline    checksum of the rest of the body, uvarint id, byte 0 top: meta | 1 groups | 2 early;
+//	           byte level of the nodes, then once, or for each of the groups: uvarint number
 //	           of the first node, uvarint nodes, for each uvarint length, digest
 //
 //	Prove    for one or more described directories: varint id minus the one before
