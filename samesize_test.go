@@ -127,16 +127,22 @@ func TestSameSizeMeanwhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		destination func(to string) func(dirfs.Call) error
 		code        Code
+		ending      bool // what is done to the destination when the sender ends the file
 	}{
 		"changed": {func(to string) func(dirfs.Call) error {
 			return nth(t, "File.Info", "large", 2, func() error { return scribble(filepath.Join(to, "large"), 19<<20) })
-		}, OK},
-		"unreadable":        {fails("File.ReadAt"), OK},
-		"not to be touched": {fails("File.SetTime"), Partial},
+		}, OK, false},
+		"changed then":      {func(string) func(dirfs.Call) error { return none }, OK, true},
+		"unreadable":        {fails("File.ReadAt"), OK, false},
+		"not to be touched": {fails("File.SetTime"), Partial, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSameSize(t, old, old)
-			sent, received := mirrorInjected(t, s.from, s.to, none, c.destination(s.to))
+			source := none
+			if c.ending { // which it is told after it was opened and outlined
+				source = nth(t, "File.Info", "large", 3, func() error { return scribble(filepath.Join(s.to, "large"), 19<<20) })
+			}
+			sent, received := mirrorInjected(t, s.from, s.to, source, c.destination(s.to))
 			if CodeOf(sent) != c.code || CodeOf(received) != c.code {
 				t.Fatalf("sender: %v, receiver: %v", sent, received)
 			}

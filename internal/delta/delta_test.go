@@ -101,6 +101,13 @@ func TestLastByte(t *testing.T) {
 	same := 0
 	for range 1000 {
 		b, key := random(r, 1+r.IntN(500)), r.Uint64()|1
+		plainly := uint64(0)
+		for _, c := range b {
+			plainly = (plainly + uint64(c) + 1) * key
+		}
+		if got := rollOver(b, key); got != plainly {
+			t.Fatalf("of %d bytes: %x, want %x", len(b), got, plainly)
+		}
 		was := mix(rollOver(b, key))
 		b[len(b)-1] ^= byte(1 + r.IntN(255))
 		if mix(rollOver(b, key)) == was {

@@ -49,6 +49,16 @@ func (g *Guess) Tell(nodes []Node) {
 	}
 }
 
+// End says that the new content turned out to be size bytes long, and that nothing more is
+// told. It reports whether it goes on: nearly all was told.
+func (g *Guess) End(size int64) bool {
+	if g.told < size-g.beyond {
+		return false
+	}
+	g.size, g.told = size, size
+	return true
+}
+
 // Learn takes in what became known of the old content.
 func (g *Guess) Learn(old *Growing) {
 	nodes := old.Level(g.level)

@@ -127,10 +127,7 @@ func rewrite(r *rand.Rand, s [][]byte) [][]byte {
 // time something is read, if any, and the top comes after the first late bytes.
 func early(r *rand.Rand, old [][]byte, o *Outline, pace, late int, beyond int64, content []byte) (m Made) {
 	all := bytes.Join(old, nil)
-	size := int64(0)
-	for _, n := range o.Level(0) {
-		size += n.Length
-	}
+	size := Length(o.Level(0))
 	even := size == int64(len(all))
 	var guess *Guess
 	if pace > 0 && o.Top() >= EarlyLevel {
@@ -143,8 +140,10 @@ func early(r *rand.Rand, old [][]byte, o *Outline, pace, late int, beyond int64,
 		switch {
 		case !top && read >= late:
 			top = true
-			guess = NewGuess(o.Top(), size, even)
-			guess.Tell(o.Level(o.Top()))
+			if guess == nil || !guess.End(size) {
+				guess = NewGuess(o.Top(), size, even)
+				guess.Tell(o.Level(o.Top()))
+			}
 		case !top && guess != nil:
 			for groups := o.Level(EarlyLevel); told < len(groups) && at < int64(read*pace/2500); told++ {
 				guess.Tell(groups[told : told+1])
@@ -251,8 +250,9 @@ func TestGuessCost(t *testing.T) {
 			made Made
 			more int64 // bytes that may be left beside
 		}{
-			"at once":   {early(r, old, after, 0, 0, 0, make([]byte, size+1000)), 0},
-			"meanwhile": {early(r, old, after, 2500, math.MaxInt, beyond, make([]byte, size+1000)), beyond},
+			"at once":    {early(r, old, after, 0, 0, 0, make([]byte, size+1000)), 0},
+			"nearly all": {early(r, old, after, 10_000, size/2, beyond, make([]byte, size+1000)), beyond},
+			"meanwhile":  {early(r, old, after, 2500, math.MaxInt, beyond, make([]byte, size+1000)), beyond},
 		} {
 			left := int64(0)
 			for _, run := range how.made.Rest(runs) {

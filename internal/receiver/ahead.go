@@ -19,8 +19,10 @@ type ahead struct {
 	nodes int
 	bytes int64
 
-	mu    sync.Mutex   // guards guess
-	guess *delta.Guess // nil until there is a file
+	mu      sync.Mutex   // guards what follows
+	guess   *delta.Guess // nil until something is told, and where nothing is to be written
+	differs bool         // the old content is not the new one
+	open    bool         // there is a file
 
 	// writing is held while something is written, so that what comes later is
 	// later in made. The system lets one writer at a time into a file anyway.
@@ -34,62 +36,84 @@ type ahead struct {
 func (s *session) outlinedEarly(t *target, o *wire.Outline) error {
 	c, next := t.change, &o.Groups[0]
 	a := &c.ahead
-	if c.top != nil || next.First != a.nodes {
+	n := delta.Length(next.Nodes)
+	if c.top != nil || next.First != a.nodes || n > wire.MaxSize-a.bytes {
 		return wire.Errorf("an early outline of entry %d that is out of order", o.ID)
 	}
 	a.nodes += len(next.Nodes)
-	n := delta.Length(next.Nodes)
-	if a.nodes > delta.MaxEarly || n > wire.MaxSize-a.bytes {
-		return wire.Errorf("an early outline of entry %d that is too long", o.ID)
-	}
 	a.bytes += n
-	if c.old == nil {
-		s.writeAhead(t, next.First == 0, t.step.Entry().Size, o)
+	if s.writesAhead(c) {
+		a.tell(o.Level, t.step.Entry().Size, next.Nodes)
+		s.openAhead(t, c, !a.doubts)
 	}
 	return nil
 }
 
-// writeAhead has what is read of the old file written ahead from now on, by what
-// is told of the new one, which is size bytes long: afresh, or beside what was told
-// before. Where the file system can share content instead, that is left to copying. A
-// file that can not be made has failed, which is told at its end.
-func (s *session) writeAhead(t *target, afresh bool, size int64, told *wire.Outline) {
-	c := t.change
-	if s.area.Files.Clones() {
-		return
-	}
-	if c.file == nil {
-		file, err := t.open(s)
-		if file == nil {
-			s.note(t, err)
-			return
-		}
-		t.leave()
-		c.file = file
-	}
-	a := &c.ahead
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if afresh {
-		a.guess = delta.NewGuess(told.Level, size, a.even)
-	}
-	a.guess.Tell(told.Groups[0].Nodes)
+// writesAhead reports whether anything is written ahead: the old file is still read, and the
+// file system can not share content with it, which is better left to copying.
+func (s *session) writesAhead(c *change) bool {
+	return c.old == nil && c.survey == nil && c.plan == nil && !s.area.Files.Clones()
 }
 
-// learn takes in what became known of the old file.
-func (a *ahead) learn(known *delta.Growing) {
+// openAhead makes the file, if it is known that there has to be one. One that can not be made
+// has failed, which is told at its end.
+func (s *session) openAhead(t *target, c *change, known bool) {
+	if !known || c.file != nil {
+		return
+	}
+	file, err := t.open(s)
+	if file == nil {
+		s.note(t, err)
+		return
+	}
+	t.leave()
+	c.file = file
+	c.ahead.mu.Lock()
+	defer c.ahead.mu.Unlock()
+	c.ahead.open = true
+}
+
+// tell takes in the next nodes of the new outline, of a content that seems to be size bytes
+// long.
+func (a *ahead) tell(level int, size int64, nodes []delta.Node) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.guess != nil {
-		a.guess.Learn(known)
+	if a.guess == nil {
+		a.guess = delta.NewGuess(level, size, a.even)
 	}
+	a.guess.Tell(nodes)
+}
+
+// tellTop takes in the top of the new outline. What was told early is finer, and kept where it
+// is of nearly all.
+func (a *ahead) tellTop(top *wire.Outline) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.guess == nil || !a.guess.End(top.Size) {
+		a.guess = delta.NewGuess(top.Level, top.Size, a.even)
+		a.guess.Tell(top.Groups[0].Nodes)
+	}
+}
+
+// learn takes in what became known of the old file, and reports whether that shows for the
+// first time that it differs.
+func (a *ahead) learn(known *delta.Growing) (differs bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.guess == nil {
+		return false
+	}
+	a.guess.Learn(known)
+	differs = !a.differs && a.guess.Differs()
+	a.differs = a.differs || differs
+	return differs
 }
 
 // place returns where a range of the old file is guessed to belong, if anywhere.
 func (a *ahead) place(off, length int64) (r delta.Run, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.guess == nil || a.doubts && !a.guess.Differs() {
+	if a.guess == nil || !a.open {
 		return r, false
 	}
 	r = a.guess.Run(off, length)

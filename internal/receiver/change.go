@@ -153,7 +153,7 @@ func (s *session) outline() error {
 		}
 		// Which may take hours, in which tasks for other files must go on.
 		s.start(s.prepare(t, func() (func() error, error) {
-			old, err := s.outlineOf(c, candidates)
+			old, err := s.outlineOf(t, c, candidates)
 			return func() error {
 				c.old = old
 				return s.meet(t)
@@ -224,8 +224,9 @@ func (s *session) outlined(body []byte) error {
 		if c.failed {
 			return s.closeChange(t)
 		}
-		if c.old == nil {
-			s.writeAhead(t, true, o.Size, o)
+		if s.writesAhead(c) {
+			c.ahead.tellTop(o)
+			s.openAhead(t, c, !c.ahead.doubts)
 		}
 		return s.meet(t)
 	case o.Kind == wire.OutlineTop || len(c.asked) == 0 || o.Level != c.level-1 || len(o.Groups) > len(c.asked):
@@ -360,21 +361,24 @@ func (s *session) closeChange(t *target) error {
 // ended it. t.mu must be held.
 func (t *target) remadeLocked(s *session) outcome {
 	c := t.change
+	if c.same && c.basis.unchanged() != nil { // RACE: between this and the touch it may change
+		c.same, c.failed = false, true
+	}
 	c.end()
 	o := outcome{t: t, size: t.ended.Size}
 	switch e := t.ended; {
 	case e.Parts != 0 || e.Meta != c.top.Meta:
-		t.large.Discard()
+		t.discardLocked()
 		o.err = wire.Errorf("entry %d ends with what it did not begin with", t.id)
 	case c.failed:
-		t.large.Discard()
+		t.discardLocked()
 		t.ended, t.settled = nil, false
 		o.then = func() error {
 			s.getWhole(t)
 			return nil
 		}
 	case c.same:
-		t.large.Discard()
+		t.discardLocked()
 		t.ended, t.settled = nil, false // it may be wanted whole yet
 		o.then = func() error {
 			s.waiting--

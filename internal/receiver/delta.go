@@ -24,8 +24,8 @@ const (
 	leastPart  = 8
 	// leastVerified is the size of the smallest file that is outlined at once where its
 	// content may be what it should be: if it is not, it need not be read again. Of
-	// smaller ones most are the same after all, which digests tell for thousands in one
-	// round trip.
+	// smaller ones, and of many, most are the same after all, which digests tell for
+	// thousands in one round trip.
 	leastVerified = 64 << 20
 	// signed is how many bytes of signatures of small files are in the
 	// sender's hands at most.
@@ -64,7 +64,7 @@ func (s *session) method(t *target) method {
 // differs, is compared by outlines.
 func (s *session) verifiesByOutline(t *target) bool {
 	return t.step.From == nil && t.step.Entry().Size >= leastVerified && !s.unsaved() &&
-		s.part(t) == nil && s.method(t) == byOutline
+		s.part(t) == nil && s.method(t) == byOutline && s.changing+len(s.later) < changes
 }
 
 // get gets the content of t the best way, and returns t where it is to be asked

@@ -18,14 +18,14 @@ const tick = 20 * time.Millisecond
 
 // outlineOf opens and outlines what the destination has. What can not be read
 // has nothing; an error is one of writing ahead.
-func (s *session) outlineOf(c *change, candidates []candidate) (*delta.Outline, error) {
+func (s *session) outlineOf(t *target, c *change, candidates []candidate) (*delta.Outline, error) {
 	var outlines []*delta.Outline
 	for i, one := range candidates {
 		f, err := s.openIn(one.dir, one.name)
 		if err != nil {
 			continue
 		}
-		o, err := s.outlineOne(c, f, i == 0)
+		o, err := s.outlineOne(t, c, f, i == 0)
 		if o == nil {
 			f.Close()
 		}
@@ -42,7 +42,7 @@ func (s *session) outlineOf(c *change, candidates []candidate) (*delta.Outline, 
 
 // outlineOne outlines one file of the basis, of which the first one is written ahead.
 // It returns nil where that cannot be read; an error is one of writing.
-func (s *session) outlineOne(c *change, f *supply.File, first bool) (*delta.Outline, error) {
+func (s *session) outlineOne(t *target, c *change, f *supply.File, first bool) (*delta.Outline, error) {
 	if ct := f.Info().CTime; time.Since(time.Unix(ct.Sec, int64(ct.Nsec))).Abs() < tick {
 		time.Sleep(tick) // so that a change from here on is seen by its time
 	}
@@ -52,8 +52,13 @@ func (s *session) outlineOne(c *change, f *supply.File, first bool) (*delta.Outl
 	}
 	o, err := f.Outline(c.scale, func(n int, known *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
-		if first {
-			c.ahead.learn(known)
+		if first && c.ahead.learn(known) {
+			s.results.put(outcome{then: func() error {
+				if t.change == c && s.writesAhead(c) {
+					s.openAhead(t, c, true)
+				}
+				return nil
+			}})
 		}
 		return s.going(c)
 	}, along)

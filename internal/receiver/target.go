@@ -94,6 +94,13 @@ func (t *target) doneLarge(s *session) {
 	}
 }
 
+// discardLocked removes the file of t, if it has one. t.mu must be held.
+func (t *target) discardLocked() {
+	if t.large != nil {
+		t.large.Discard()
+	}
+}
+
 // void discards what came of t. No writer works on it.
 func (t *target) void(s *session) {
 	t.end(s, (*stage.Large).Discard)

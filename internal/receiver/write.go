@@ -187,20 +187,25 @@ func (s *session) writeEnd(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if c := t.changeNow(); c != nil && !c.closing.Load() {
+	c := t.changeNow()
+	if c != nil && !c.closing.Load() {
 		return wire.Errorf("entry %d ends before it is there", e.ID)
 	}
-	large, err := t.open(s) // a file without chunks is made now
-	if errors.Is(err, wire.ErrProtocol) {
-		return err
-	}
-	if large != nil {
-		t.leave()
+	var failed error
+	if c == nil || !c.same {
+		large, err := t.open(s) // a file without chunks is made now
+		if errors.Is(err, wire.ErrProtocol) {
+			return err
+		}
+		if large != nil {
+			t.leave()
+		}
+		failed = err
 	}
 	if !t.endWith(&e) {
 		return wire.Errorf("entry %d ends twice", e.ID)
 	}
-	s.note(t, err)
+	s.note(t, failed)
 	return nil
 }
 
@@ -228,9 +233,9 @@ func (s *session) completeLocked(t *target) {
 	s.take(t.id)
 	o := outcome{t: t, size: t.ended.Size, err: t.err}
 	switch {
-	case t.large == nil:
 	case t.err == nil && t.change != nil:
 		o = t.remadeLocked(s)
+	case t.large == nil:
 	case t.err == nil:
 		o.info, o.err = t.large.Seal(*t.ended)
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sync-directory/sync-directory/internal/cache"
@@ -204,32 +205,40 @@ func (s *session) outline(ctx context.Context, j *job, f *supply.File, began tim
 			return o, nil
 		}
 	}
-	told := 0
-	o, err := f.Outline(j.scale, func(n int, known *delta.Growing) error {
+	known := make(chan []delta.Node, 1)
+	var telling sync.WaitGroup
+	telling.Go(func() { s.tellEarly(j.id, known) })
+	o, err := f.Outline(j.scale, func(n int, growing *delta.Growing) error {
 		s.Counters.Compared.Add(int64(n))
-		if err := context.Cause(ctx); err != nil {
-			return err
+		select { // only the newest is of interest
+		case <-known:
+		default:
 		}
-		return s.tellEarly(j.id, known.Level(delta.EarlyLevel), &told)
+		known <- growing.Level(delta.EarlyLevel)
+		return context.Cause(ctx)
 	}, nil)
+	close(known)
+	telling.Wait()
 	if err == nil && keeps {
 		s.Cache.AddOutline(key, j.scale, o, began)
 	}
 	return o, err
 }
 
-// tellEarly tells of the nodes that became known of a file that is still read, beyond
-// those told before, so that the receiver need not wait for the end.
-func (s *session) tellEarly(id uint64, known []delta.Node, told *int) error {
-	for *told < min(len(known), delta.MaxEarly) {
-		next := known[*told:min(len(known), *told+delta.MaxGroup, delta.MaxEarly)]
-		early := wire.Outline{ID: id, Kind: wire.OutlineEarly, Level: delta.EarlyLevel, Groups: []delta.Members{{First: *told, Nodes: next}}}
-		if err := s.tell(wire.EncodeOutline(&early)); err != nil {
-			return err
+// tellEarly tells of the nodes that became known of a file that is still read, so that the
+// receiver need not wait for the end. The reading does not wait for a connection that is busy.
+// Of one that is lost whoever tells of the top finds out.
+func (s *session) tellEarly(id uint64, known <-chan []delta.Node) {
+	told, lost := 0, false
+	for nodes := range known {
+		nodes = nodes[:min(len(nodes), delta.MaxEarly)]
+		for told < len(nodes) && !lost {
+			next := nodes[told:min(len(nodes), told+delta.MaxGroup)]
+			early := wire.Outline{ID: id, Kind: wire.OutlineEarly, Level: delta.EarlyLevel, Groups: []delta.Members{{First: told, Nodes: next}}}
+			lost = s.tell(wire.EncodeOutline(&early)) != nil
+			told += len(next)
 		}
-		*told += len(next)
 	}
-	return nil
 }
 
 // outlineFailed answers for a file that can not be read, or sends it whole where

@@ -357,6 +357,9 @@ func DecodeOutline(body []byte) (*Outline, error) {
 			total += node.Length
 			g.Nodes = append(g.Nodes, node)
 		}
+		if o.Kind == OutlineEarly && (n == 0 || g.First+len(g.Nodes) > delta.MaxEarly) {
+			r.fail("nothing that is told early")
+		}
 		if o.Groups = append(o.Groups, g); len(o.Groups) > MaxGroups {
 			r.fail("too many groups")
 		}

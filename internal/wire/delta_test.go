@@ -196,6 +196,8 @@ func TestHostileDeltas(t *testing.T) {
 	for name, bytes := range map[string]string{
 		"an outline of no kind":     "\x01\x03\x00\x00\x00",
 		"early of segments":         "\x01\x02\x00\x00\x01\x05" + raw(d1),
+		"early of nothing":          "\x01\x02\x01\x00\x00",
+		"early beyond the most":     "\x01\x02\x01\x80\x40\x01\x05" + raw(d1),
 		"early of too many":         "\x01\x02\x01\x00\x81\x02" + strings.Repeat("\x01"+raw(d1), 257),
 		"early of two groups":       "\x01\x02\x01" + strings.Repeat("\x00\x01\x05"+raw(d1), 2),
 		"an outline at no level":    "\x01\x01\x08\x00\x00",

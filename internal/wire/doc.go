@@ -103,8 +103,8 @@
 // the content that its digest says, the file is wanted whole.
 //
 // A large one is wanted by a Probe that opens it. The sender outlines it (package
-// delta) and tells the top, and before that, if it likes, of each group of the lowest
-// level as soon as it is read; the receiver, which outlines what it has, asks by
+// delta) and tells the top, and before that, if it likes, of the groups of level 1 that
+// it has read, complete ones in order from the first; the receiver, which outlines what it has, asks by
 // further Probes for what is in the groups that it lacks, down to the segments;
 // gets the ranges of segments that it lacks in fragments, with Signatures of what
 // it has in their place; verifies these by the digests of the segments, and gets
@@ -114,7 +114,8 @@
 // and MaxProbes Probes and fragments unanswered. A file that changed meanwhile
 // is answered as one that is sent in Chunks: by an End that voids it, and anew.
 // Where the receiver does not know whether its version differs it may ask by a Probe
-// just as well as for the digest, and closes the file if nothing does.
+// just as well as for the digest, and closes the file if nothing does, of which nothing is
+// made then.
 //
 // Either side may end the session at any time by closing the connection with
 // code 4000 plus a fault code (package fault: the exit codes of the command)
@@ -149,6 +150,7 @@
 //	names in a message         16 MiB in full
 //	questions, wants           MaxAsks, MaxWants unanswered
 //	large files                MaxOutlines outlined, MaxLarge begun at once; a Chunk MaxLead ahead
+//	groups told of early       delta.MaxEarly of a file
 //	probes, signatures         MaxProbes, MaxSigned bytes unanswered
 //	words in control messages  1 KiB each
 //
