@@ -44,7 +44,9 @@ func (s *session) outlinedEarly(t *target, o *wire.Outline) error {
 	a.bytes += n
 	if s.writesAhead(c) {
 		a.tell(o.Level, t.step.Entry().Size, next.Nodes)
-		s.openAhead(t, c, !a.doubts)
+		if !a.doubts {
+			s.openAhead(t, c)
+		}
 	}
 	return nil
 }
@@ -55,10 +57,10 @@ func (s *session) writesAhead(c *change) bool {
 	return c.old == nil && c.survey == nil && c.plan == nil && !s.area.Files.Clones()
 }
 
-// openAhead makes the file, if it is known that there has to be one. One that can not be made
-// has failed, which is told at its end.
-func (s *session) openAhead(t *target, c *change, known bool) {
-	if !known || c.file != nil {
+// openAhead makes the file, unless it is there. One that can not be made has failed, which is
+// told at its end.
+func (s *session) openAhead(t *target, c *change) {
+	if c.file != nil {
 		return
 	}
 	file, err := t.open(s)

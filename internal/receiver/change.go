@@ -226,7 +226,9 @@ func (s *session) outlined(body []byte) error {
 		}
 		if s.writesAhead(c) {
 			c.ahead.tellTop(o)
-			s.openAhead(t, c, !c.ahead.doubts)
+			if !c.ahead.doubts {
+				s.openAhead(t, c)
+			}
 		}
 		return s.meet(t)
 	case o.Kind == wire.OutlineTop || len(c.asked) == 0 || o.Level != c.level-1 || len(o.Groups) > len(c.asked):

@@ -55,7 +55,7 @@ func (s *session) outlineOne(t *target, c *change, f *supply.File, first bool) (
 		if first && c.ahead.learn(known) {
 			s.results.put(outcome{then: func() error {
 				if t.change == c && s.writesAhead(c) {
-					s.openAhead(t, c, true)
+					s.openAhead(t, c)
 				}
 				return nil
 			}})
