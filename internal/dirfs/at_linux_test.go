@@ -151,7 +151,15 @@ func (r *race) plant() error {
 
 func (r *race) both() error {
 	if _, err := os.Lstat(r.at("n")); err == nil && r.kind == "nothing" {
-		return nil // it has come
+		if _, err := os.Lstat(r.at("n.other")); err != nil {
+			return nil // it has come
+		}
+		// Another was made while it came: neither can move any more.
+		err := unix.Unlink(r.at("n"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EISDIR) { // it has gone, or is the call's
+			err = nil
+		}
+		return err
 	}
 	return errors.Join(r.make("n", r.kind), r.make("n.other", r.other+" outside"))
 }
