@@ -172,6 +172,9 @@ func (h *host) claim() error {
 		case h.slot <- struct{}{}:
 			return nil
 		case <-h.ctx.Done():
+			if h.run.Err() != nil {
+				return fault.With(fault.Interrupted, context.Cause(h.run))
+			}
 			return errTaken
 		case <-tick.C:
 		}
