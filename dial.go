@@ -239,6 +239,7 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, d.o.ConnectTimeout)
 	defer cancel()
 	pause := newPause(time.Second)
+	var why error // as the last attempt says that was not cut short
 	for {
 		conn, err := d.open(within)
 		if err == nil {
@@ -246,6 +247,9 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 		}
 		if ctx.Err() != nil {
 			return nil, fault.With(fault.Interrupted, context.Cause(ctx))
+		}
+		if within.Err() == nil || why == nil {
+			why = err
 		}
 		if final := refused(place(d.url), err); final != nil {
 			return nil, final
@@ -255,7 +259,7 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 			if ctx.Err() != nil {
 				return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 			}
-			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", place(d.url), d.o.ConnectTimeout, err)
+			return nil, fault.New(fault.Connect, "no connection to %s within %v: %w; is the other side running?", place(d.url), d.o.ConnectTimeout, why)
 		}
 	}
 }

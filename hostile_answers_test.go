@@ -135,7 +135,14 @@ func TestHostileAnswers(t *testing.T) {
 			var said, elsewhere atomic.Int64
 			other := answers(t, "HTTP/1.1 404 Not Found\r\n\r\n", "", &elsewhere)
 			url := answers(t, strings.ReplaceAll(f.answer, "{elsewhere}", other), f.ever, &said)
-			result, err := (&Sender{Dir: g.from}).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: 300 * time.Millisecond})
+			within := patience // who is refused for good does not try again
+			switch f.says {
+			case "no connection", ".":
+				within = 300 * time.Millisecond
+			case "does not speak":
+				within = 3 * time.Second
+			}
+			result, err := (&Sender{Dir: g.from}).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: within})
 			(&foul{code: f.code, says: f.says}).ends(t, outcome{result, err})
 			if strings.ContainsAny(err.Error(), "\x1b\x07\u202e") && !peers(err) {
 				t.Errorf("it says %q", err)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/sync-directory/sync-directory/internal/tree"
 	"github.com/sync-directory/sync-directory/internal/tree/treetest"
@@ -183,7 +182,7 @@ func TestHostileReceivers(t *testing.T) {
 				defer close(handled)
 				got, end = f.does(g, conn, false)
 			})
-			result, err := f.sender(g).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: time.Second})
+			result, err := f.sender(g).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: patience})
 			<-handled
 			f.ended(g, result, err)
 			f.isTold(g, end)

@@ -227,7 +227,7 @@ func TestHostileSendersThatListen(t *testing.T) {
 			t.Parallel()
 			g := newGround(t, f.empty)
 			url := serveRaw(t, func(conn wire.Conn) { _ = f.does(t, conn, false) })
-			result, err := f.receiver(g).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: time.Second})
+			result, err := f.receiver(g).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: patience})
 			if f.first == "" {
 				f.ends(t, outcome{result, err})
 			} else if CodeOf(err) != Protocol {

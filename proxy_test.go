@@ -63,7 +63,7 @@ func TestProxyRefusal(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &syncdirectory.Sender{Dir: t.TempDir()}
-		o := syncdirectory.DialOptions{Proxy: http.ProxyURL(proxy), ConnectTimeout: 100 * time.Millisecond}
+		o := syncdirectory.DialOptions{Proxy: http.ProxyURL(proxy), ConnectTimeout: time.Second}
 		_, err = s.Dial(t.Context(), "ws://peer.example", o)
 		if syncdirectory.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.words) || !strings.Contains(err.Error(), at) {
 			t.Errorf("%s: %v", test.answer, err)
@@ -74,8 +74,30 @@ func TestProxyRefusal(t *testing.T) {
 	}
 }
 
+// TestWhyNobodyIsThere: whom a server answers, and then lets wait until the time is over, is
+// told what the answer was.
+func TestWhyNobodyIsThere(t *testing.T) {
+	at := answering(t, func(request int) string {
+		if request > 0 {
+			<-t.Context().Done()
+		}
+		return "503 Service Unavailable"
+	})
+	s := &syncdirectory.Sender{Dir: t.TempDir()}
+	_, err := s.Dial(t.Context(), "ws://"+at, syncdirectory.DialOptions{ConnectTimeout: time.Second})
+	if syncdirectory.CodeOf(err) != syncdirectory.Connect || !strings.Contains(err.Error(), "answered 503") {
+		t.Error(err)
+	}
+}
+
 // refusing is a proxy that answers every request in the same way.
 func refusing(t *testing.T, answer string) string {
+	return answering(t, func(int) string { return answer })
+}
+
+// answering is a server that answers each request with what answer returns, one after the
+// other.
+func answering(t *testing.T, answer func(request int) string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -84,13 +106,13 @@ func refusing(t *testing.T, answer string) string {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		for request := 0; ; request++ {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
 			_, _ = http.ReadRequest(bufio.NewReader(c)) // whatever it is
-			_, _ = io.WriteString(c, "HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.WriteString(c, "HTTP/1.1 "+answer(request)+"\r\nContent-Length: 0\r\n\r\n")
 			_ = c.Close()
 		}
 	}()
