@@ -5,7 +5,9 @@ package cli_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -55,11 +57,15 @@ func lookAt(path string) (seen, error) {
 	switch s.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		s.Size = st.Size
-		b, err := os.ReadFile(path)
+		f, err := os.Open(path)
 		if err != nil {
 			return s, err
 		}
-		s.Content = fmt.Sprintf("%x", sha256.Sum256(b))
+		defer f.Close()
+		h := sha256.New()
+		_, err = io.Copy(h, f)
+		s.Content = fmt.Sprintf("%x", h.Sum(nil))
+		return s, err
 	case unix.S_IFLNK:
 		target, err := os.Readlink(path)
 		s.Content = target
@@ -184,13 +190,22 @@ func cmdFill(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		seed = n
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), noise(seed, size(ts, args[1])), 0o644))
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	n := size(ts, args[1])
+	_, err = io.CopyN(f, noises(seed, n), n)
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 func noise(seed uint64, n int64) []byte {
 	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(n)}).Read(b)
+	noises(seed, n).Read(b)
 	return b
+}
+
+// noises returns what does not repeat itself, another one for each seed and length.
+func noises(seed uint64, n int64) *rand.ChaCha8 {
+	return rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(n)})
 }
 
 // cmdMany: many DIR N [BYTES] makes N files in a directory.
