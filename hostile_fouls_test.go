@@ -324,7 +324,7 @@ func foulAnswers() (all []foul) {
 	more("content of a directory", "entry 1", then(wanted, one(packed(1, meta(0o644, 0, 0, 1), "x")))...)
 	more("content of a number that was not given out", "entry 99", then(wanted, one(packed(99, meta(0o644, 0, 0, 1), "x")))...)
 	more("content of a negative number", "not wanted", then(wanted, one(packed(-1, meta(0o644, 0, 0, 1), "x")))...)
-	more("content of a file that is asked for otherwise", "not wanted|in two ways|no signature|fragments", then(signed, one("chunk 5=m 0", "end 5=m", "pack 5=m"))...)
+	more("content of a file that is asked for otherwise", "not wanted|in two ways|no signature|fragments|after its end", then(signed, one("chunk 5=m 0", "end 5=m", "pack 5=m"))...)
 	more("content twice in a pack", "not wanted", then(wanted, one("pack 2=f 2=f"))...)
 	more("content twice", "not wanted", then(wanted, one("pack 2=f", "pack 2=f"))...)
 	more("content twice, in chunks", "came twice", then(wanted, one("chunk 2=f 0", "chunk 2=f 0"))...)
