@@ -37,13 +37,23 @@ func beginWith(t *testing.T, env []string, args ...string) *run {
 	t.Helper()
 	r := &run{cmd: exec.Command("sync-directory", args...), done: make(chan struct{})}
 	r.cmd.Env = append(os.Environ(), env...)
+	r.start(t)
+	return r
+}
+
+// start starts the process, which does not outlive the test.
+func (r *run) start(t *testing.T) {
+	t.Helper()
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	must(t, r.cmd.Start())
 	go func() {
 		defer close(r.done)
 		_ = r.cmd.Wait() // ProcessState says it
 	}()
-	return r
+	t.Cleanup(func() {
+		_ = r.cmd.Process.Kill() // it may have ended
+		<-r.done
+	})
 }
 
 // ends waits for the end of a process and returns its exit code, or -1 when it

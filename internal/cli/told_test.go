@@ -252,12 +252,7 @@ var failures = []struct {
 func beginAs(t *testing.T, program string, args ...string) *run {
 	t.Helper()
 	r := &run{cmd: exec.Command(program, args...), done: make(chan struct{})}
-	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
-	must(t, r.cmd.Start())
-	go func() {
-		defer close(r.done)
-		_ = r.cmd.Wait() // ProcessState says it
-	}()
+	r.start(t)
 	return r
 }
 
