@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/sync-directory/sync-directory/internal/cli"
 )
@@ -24,7 +25,7 @@ import (
 // same. Who is not root runs that as is. Filtered takes system calls from the program that it
 // becomes.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests{m}, map[string]func(){
 		"sync-directory": command,
 		"unprivileged": func() {
 			if err := dropPrivileges(); err != nil {
@@ -41,6 +42,18 @@ func TestMain(m *testing.M) {
 			os.Exit(99)
 		},
 	})
+}
+
+// tests fail where a process that they have started is left.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	code := m.M.Run()
+	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); code == 0 && err != unix.ECHILD {
+		fmt.Fprintln(os.Stderr, "a test has left a process:", err)
+		return 1
+	}
+	return code
 }
 
 func command() {
