@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -90,7 +91,7 @@ func dial(ctx context.Context, e endpoint, url string, o DialOptions) (Result, e
 	for begun := 1; ; begun++ {
 		l, err := d.begin(ctx, begun > 1)
 		if err != nil {
-			if begun > 1 && CodeOf(err) != Interrupted {
+			if begun > 1 && ctx.Err() == nil {
 				err = &fault.Error{Code: fault.Lost, Err: fmt.Errorf("%w, and no other one can begin: %w", wire.ErrGone, err)}
 			}
 			return Result{Code: CodeOf(err)}, o.hint(err)
@@ -239,7 +240,7 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, d.o.ConnectTimeout)
 	defer cancel()
 	pause := newPause(time.Second)
-	var why error // as the last attempt says that was not cut short
+	var why error // what the last attempt says that came to an answer
 	for {
 		conn, err := d.open(within)
 		if err == nil {
@@ -248,7 +249,7 @@ func (d *dialer) connect(ctx context.Context) (wire.Conn, error) {
 		if ctx.Err() != nil {
 			return nil, fault.With(fault.Interrupted, context.Cause(ctx))
 		}
-		if within.Err() == nil || why == nil {
+		if why == nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
 			why = err
 		}
 		if final := refused(place(d.url), err); final != nil {

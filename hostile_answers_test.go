@@ -136,11 +136,11 @@ func TestHostileAnswers(t *testing.T) {
 			other := answers(t, "HTTP/1.1 404 Not Found\r\n\r\n", "", &elsewhere)
 			url := answers(t, strings.ReplaceAll(f.answer, "{elsewhere}", other), f.ever, &said)
 			within := patience // who is refused for good does not try again
-			switch f.says {
-			case "no connection", ".":
-				within = 300 * time.Millisecond
-			case "does not speak":
+			switch {
+			case f.says == "does not speak":
 				within = 3 * time.Second
+			case f.code == Connect && (f.says == "no connection" || f.says == "."):
+				within = 300 * time.Millisecond
 			}
 			result, err := (&Sender{Dir: g.from}).Dial(t.Context(), url, DialOptions{Retries: -1, ConnectTimeout: within})
 			(&foul{code: f.code, says: f.says}).ends(t, outcome{result, err})

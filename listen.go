@@ -172,11 +172,13 @@ func (h *host) claim() error {
 		case h.slot <- struct{}{}:
 			return nil
 		case <-h.ctx.Done():
-			if h.run.Err() != nil {
-				return fault.With(fault.Interrupted, context.Cause(h.run))
-			}
-			return errTaken
 		case <-tick.C:
+		}
+		switch {
+		case h.run.Err() != nil:
+			return fault.With(fault.Interrupted, context.Cause(h.run))
+		case h.ctx.Err() != nil:
+			return errTaken
 		}
 		waited := time.Since(start)
 		switch lost, ends := h.giveUpLost(); {

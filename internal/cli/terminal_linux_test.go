@@ -56,6 +56,7 @@ func watch(t *testing.T, width uint16, args ...string) *watched {
 	w.sender = exec.Command("sync-directory", append(args, "--from", from, "--to", fmt.Sprintf("ws://localhost:%d", port))...)
 	w.sender.Stdout, w.sender.Stderr = &w.stdout, slave
 	must(t, w.sender.Start())
+	t.Cleanup(func() { _ = w.sender.Process.Kill() }) // it has ended unless something failed
 	must(t, slave.Close())
 	deadline := time.Now().Add(patience)
 	for staged := []string(nil); len(staged) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {

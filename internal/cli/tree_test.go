@@ -193,18 +193,18 @@ func cmdFill(ts *testscript.TestScript, _ bool, args []string) {
 	f, err := os.Create(ts.MkAbs(args[0]))
 	ts.Check(err)
 	n := size(ts, args[1])
-	_, err = io.CopyN(f, noises(seed, n), n)
+	_, err = io.CopyN(f, stream(seed, n), n)
 	ts.Check(errors.Join(err, f.Close()))
 }
 
 func noise(seed uint64, n int64) []byte {
 	b := make([]byte, n)
-	noises(seed, n).Read(b)
+	stream(seed, n).Read(b)
 	return b
 }
 
-// noises returns what does not repeat itself, another one for each seed and length.
-func noises(seed uint64, n int64) *rand.ChaCha8 {
+// stream returns what noise is made of.
+func stream(seed uint64, n int64) *rand.ChaCha8 {
 	return rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(n)})
 }
 
