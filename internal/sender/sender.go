@@ -443,7 +443,7 @@ func count(root *tree.Dir) *wire.Counts {
 const farewell = 10 * time.Second
 
 // announce tells the receiver the verdict and ends the session. An error says that it
-// may not have heard.
+// may not have heard, or has failed meanwhile.
 func (s *session) announce(v *wire.Verdict) error {
 	if err := s.conn.Write(wire.Encode(v)); err != nil {
 		return err
@@ -451,8 +451,7 @@ func (s *session) announce(v *wire.Verdict) error {
 	if p, ok := s.conn.(wire.Patient); ok {
 		return p.Finish(farewell)
 	}
-	wire.CloseWith(s.conn, nil)
-	return nil
+	return s.conn.Close(wire.CloseNormal, "")
 }
 
 // verdict compares what the receiver has with what was sent, tells it, and
@@ -475,9 +474,13 @@ func (s *session) verdict(ctx context.Context) (Result, error) {
 	if cause := context.Cause(ctx); told != nil && cause != nil {
 		return s.result, fault.With(fault.Interrupted, cause)
 	}
-	if told != nil && code != fault.OK {
+	switch said := wire.Fault(told); {
+	case told == nil:
+	case code != fault.OK:
 		// With success the receiver decides alone; this it can not know.
 		s.Log.Warn("the receiver may not have heard the outcome", "outcome", code.String(), "cause", told)
+	case fault.Of(said, fault.Lost) != fault.Lost: // it was interrupted, and heard nothing
+		err = said
 	}
 	if s.done.Contents { // while the receiver does so
 		contents.Forget(s.root.Dir)

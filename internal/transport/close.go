@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -26,7 +27,8 @@ const farewell = 600 * time.Millisecond
 //  4. the connection is closed, and keep has returned.
 //
 // Steps 2 and 3 together take as long as farewell at most. Where the peer's close
-// frame did not come, the first call returns wire.ErrUnheard.
+// frame did not come, the first call returns wire.ErrUnheard, and where it says that the
+// session has failed, and is no answer to ours, what it says.
 func (s *socket) Close(code wire.CloseCode, reason string) (err error) {
 	s.closing.Do(func() {
 		deadline := time.Now().Add(farewell)
@@ -34,13 +36,24 @@ func (s *socket) Close(code wire.CloseCode, reason string) (err error) {
 		s.source.stop()
 		said := first && s.sayClose(code, reason, deadline)
 		err = wire.ErrUnheard
-		if s.lockUntil(s.reading, deadline) && (said || s.said) && s.drain(deadline) {
-			err = nil
+		if s.lockUntil(s.reading, deadline) && (said || s.said) {
+			if closed := s.drain(deadline); closed != nil {
+				err = beyond(code, closed)
+			}
 		}
 		hardClose(s.conn)
 		<-s.kept
 	})
 	return err
+}
+
+// beyond returns what a peer says that closes, if it is a failure and not the one that it
+// was told.
+func beyond(told wire.CloseCode, closed *wire.CloseError) error {
+	if closed.Failed() && closed.Code != told {
+		return closed
+	}
+	return nil
 }
 
 // Abort ends the connection without a word.
@@ -71,20 +84,31 @@ func closePayload(code wire.CloseCode, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
 }
 
-// drain reads and drops the rest of what the peer sends, to its close frame, and reports
-// whether that came, or until it hangs up. The reading lock must be held.
-func (s *socket) drain(deadline time.Time) bool {
+// drain reads and drops the rest of what the peer sends, to its close frame, and returns
+// that, or nil when the peer hangs up before. The reading lock must be held.
+func (s *socket) drain(deadline time.Time) *wire.CloseError {
 	s.source.resume(deadline)
 	for {
 		if _, err := io.CopyN(io.Discard, s.in, s.left); err != nil {
-			return false
+			return nil
 		}
 		h, err := decodeHeader(s.in, s.scratch[:])
-		if err != nil || h.OpCode == opClose {
-			return err == nil
+		if err != nil {
+			return nil
 		}
-		s.left = h.Length
+		if s.left = h.Length; h.OpCode == opClose {
+			return s.readClose(&h)
+		}
 	}
+}
+
+// readClose reads the rest of a close frame, which has come even if it makes no sense.
+func (s *socket) readClose(h *header) *wire.CloseError {
+	closed := &wire.CloseError{Code: closeNoStatus}
+	if checkHeader(*h, s.client, false) == nil {
+		_ = errors.As(s.readControl(h), &closed)
+	}
+	return closed
 }
 
 // lockUntil takes a lock, also of a connection that has ended, if it can be

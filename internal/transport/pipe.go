@@ -94,7 +94,7 @@ func (p *pipeEnd) isClosed() bool {
 	}
 }
 
-func (p *pipeEnd) Close(code wire.CloseCode, reason string) error {
+func (p *pipeEnd) Close(code wire.CloseCode, reason string) (err error) {
 	p.once.Do(func() {
 		p.said = &wire.CloseError{Code: code, Reason: reason}
 		p.err = wire.ErrClosed
@@ -102,8 +102,11 @@ func (p *pipeEnd) Close(code wire.CloseCode, reason string) error {
 			p.err = p.peer.said
 		}
 		close(p.closed)
+		if p.peer.isClosed() {
+			err = beyond(code, p.peer.said)
+		}
 	})
-	return nil
+	return err
 }
 
 func (p *pipeEnd) Counters() (sent, received int64) {

@@ -27,7 +27,8 @@ type Conn interface {
 	// Close tells the peer the code and the reason, frees everything and
 	// ends calls that wait, at once where the peer does not answer. It may
 	// be called more than once, from any goroutine; the first call counts. It
-	// returns ErrUnheard if the peer may not have got all that was written.
+	// returns ErrUnheard if the peer may not have got all that was written, and a
+	// *CloseError if what the peer says meanwhile is that the session has failed.
 	Close(code CloseCode, reason string) error
 	// Counters returns the bytes of messages and their framing so far.
 	Counters() (sent, received int64)
@@ -59,6 +60,9 @@ type CloseError struct {
 func (e *CloseError) Error() string {
 	return fmt.Sprintf("connection closed by the peer (%d)", e.Code)
 }
+
+// Failed reports whether the peer says that the session has failed.
+func (e *CloseError) Failed() bool { return e.Code > closeFault && e.Code < closeBusy }
 
 // Admitter is a Conn that keeps messages small, SmallMessage at most, until
 // Admit is called: a stranger does not get a megabyte of memory. The handshake
@@ -95,7 +99,8 @@ type Patient interface {
 	Lost() time.Duration
 	// Finish closes when the peer has got all that was written, over another
 	// connection if need be, for which it waits so long at most. It returns an
-	// error if the peer may not have got it. Nobody reads or writes any more.
+	// error if the peer may not have got it, or says that the session has failed.
+	// Nobody reads or writes any more.
 	Finish(within time.Duration) error
 	// Breaks returns how many connections were lost so far.
 	Breaks() int64
@@ -162,7 +167,7 @@ func Fault(err error) error {
 		return ErrBusy
 	case c.Code == closeGone:
 		return ErrGone
-	case c.Code > closeFault && c.Code < closeBusy && fault.Code(c.Code-closeFault).Known():
+	case c.Failed() && fault.Code(c.Code-closeFault).Known():
 		return fault.Peer(fault.Code(c.Code-closeFault), c.Reason)
 	case c.Code == CloseProtocol || c.Code == CloseTooBig:
 		return &fault.Error{Code: fault.Protocol, Err: err, Peer: true}

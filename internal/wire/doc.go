@@ -73,7 +73,8 @@
 // again what it has sent, since that has changed, closes with 4101, and the dialer begins
 // another. A receiver that has said Done waits 10 s for the sender to come
 // back, and then decides alone; a sender whose close was not answered after the Verdict
-// goes on for as long to deliver it.
+// goes on for as long to deliver it. Where the receiver closes with a failure meanwhile
+// that is the outcome of the sender as well.
 //
 // # Contents
 //

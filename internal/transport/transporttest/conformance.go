@@ -32,6 +32,8 @@ func Run(t *testing.T, open func(t *testing.T) (a, b wire.Conn)) {
 		{"a message before close arrives", testCloseKeepsMessages},
 		{"close on both sides at once", testCloseTogether},
 		{"a write after the peer closed tells why", testWriteAfterClose},
+		{"a close after the peer closed tells its failure", testCloseAfterFailure},
+		{"an answer to a close tells nothing", testCloseAnswered},
 		{"counters", testCounters},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,6 +229,46 @@ func testWriteAfterClose(t *testing.T, a, b wire.Conn) {
 	})
 	wantCode(t, "read", read, wire.CloseTooBig)
 	wantCode(t, "write", wrote, wire.CloseTooBig)
+}
+
+// failed is what a peer closes with whose session has failed.
+const failed wire.CloseCode = 4020
+
+// testCloseAfterFailure: who has written all, and does not read any more, hears that the
+// session has failed all the same.
+func testCloseAfterFailure(t *testing.T, a, b wire.Conn) {
+	closed := make(chan struct{})
+	var errA error
+	within(t, patience, "closing", func() {
+		go func() {
+			defer close(closed)
+			_ = b.Close(failed, "why")
+		}()
+		time.Sleep(20 * time.Millisecond)
+		errA = a.Close(wire.CloseNormal, "")
+		<-closed
+	})
+	wantCode(t, "close", errA, failed)
+	if err := a.Close(wire.CloseNormal, ""); err != nil {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+// testCloseAnswered: the code of a close comes back as it was, which is no failure of the
+// other side.
+func testCloseAnswered(t *testing.T, a, b wire.Conn) {
+	var errA, errB error
+	within(t, patience, "closing", func() {
+		var wg sync.WaitGroup
+		wg.Go(func() { _, errB = b.Read() })
+		time.Sleep(20 * time.Millisecond)
+		errA = a.Close(failed, "why")
+		wg.Wait()
+	})
+	wantCode(t, "the peer's read", errB, failed)
+	if errA != nil {
+		t.Errorf("close: %v", errA)
+	}
 }
 
 func testCounters(t *testing.T, a, b wire.Conn) {
