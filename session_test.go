@@ -2,6 +2,7 @@ package syncdirectory
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/sync-directory/sync-directory/internal/fault"
@@ -60,4 +61,69 @@ func TestInterruptedBeforeHello(t *testing.T) {
 	if _, err := greet(ctx, s, here); CodeOf(err) != Interrupted {
 		t.Errorf("got %v", err)
 	}
+}
+
+// cutIn is a connection on which a verdict arrives in the moment in which the run is
+// interrupted.
+type cutIn struct {
+	wire.Conn
+	interrupt func()
+	once      sync.Once
+	closed    chan struct{}
+	said      wire.CloseCode
+}
+
+func (d *cutIn) Read() (*wire.Buffer, error) {
+	b, err := d.Conn.Read()
+	if err != nil {
+		return b, err
+	}
+	if t, err := wire.TypeOf(b.Bytes()); err == nil && t == wire.TypeVerdict {
+		d.interrupt()
+		<-d.closed
+	}
+	return b, nil
+}
+
+func (d *cutIn) Close(code wire.CloseCode, reason string) error {
+	d.once.Do(func() {
+		d.said = code
+		close(d.closed)
+	})
+	return d.Conn.Close(code, reason)
+}
+
+// TestInterruptedWithTheVerdict: a receiver that has told its sender that it was interrupted
+// ends so, even if everything is there.
+func TestInterruptedWithTheVerdict(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	grow(t, from, "a=x")
+	s, err := (&Sender{Dir: from}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	r, err := (&Receiver{Dir: to, NoFsync: true}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	a, b := newPipe()
+	d := &cutIn{Conn: b, interrupt: func() { cancel(fault.New(Interrupted, "enough")) }, closed: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if l, err := greet(t.Context(), s, a); err == nil {
+			_, _ = carry(t.Context(), s, l) // it hears of it or not: a pipe does not wait
+		}
+	}()
+	l, err := welcome(d, func(*wire.Hello) (*wire.Hello, error) { return r.hello() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = carry(ctx, r, l); CodeOf(err) != Interrupted || d.said != 4020 {
+		t.Errorf("ends with %v, and says %d", err, d.said)
+	}
+	<-ended
 }

@@ -113,12 +113,21 @@ func Run(ctx context.Context, conn wire.Conn, peer *wire.Hello, d Destination, o
 		defer close(closed)
 		wire.CloseWith(conn, fault.With(fault.Interrupted, context.Cause(ctx)))
 	})
+	undisturbed := sync.OnceValue(stop)
 	defer func() {
-		if !stop() {
+		if !undisturbed() {
 			<-closed
 		}
 	}()
-	err := s.withWorkers(ctx, func() error { return s.run(ctx, d.Empty) })
+	err := s.withWorkers(ctx, func() error {
+		if err := s.run(ctx, d.Empty); err != nil || undisturbed() {
+			return err
+		}
+		if cause := context.Cause(ctx); fault.Of(cause, fault.Interrupted) != fault.Lost {
+			return cause // which the sender was told
+		}
+		return nil // it has left
+	})
 	if err == nil {
 		return s.result, nil
 	}

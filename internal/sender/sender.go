@@ -9,6 +9,7 @@ package sender
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -474,13 +475,13 @@ func (s *session) verdict(ctx context.Context) (Result, error) {
 	if cause := context.Cause(ctx); told != nil && cause != nil {
 		return s.result, fault.With(fault.Interrupted, cause)
 	}
-	switch said := wire.Fault(told); {
-	case told == nil:
-	case code != fault.OK:
+	closed := (*wire.CloseError)(nil)
+	switch failed := errors.As(told, &closed) && closed.Failed(); {
+	case failed && code == fault.OK: // it was interrupted before it heard that
+		err = wire.Fault(closed)
+	case told != nil && !failed && code != fault.OK:
 		// With success the receiver decides alone; this it can not know.
 		s.Log.Warn("the receiver may not have heard the outcome", "outcome", code.String(), "cause", told)
-	case fault.Of(said, fault.Lost) != fault.Lost: // it was interrupted, and heard nothing
-		err = said
 	}
 	if s.done.Contents { // while the receiver does so
 		contents.Forget(s.root.Dir)

@@ -244,7 +244,7 @@ func testCloseAfterFailure(t *testing.T, a, b wire.Conn) {
 			defer close(closed)
 			_ = b.Close(failed, "why")
 		}()
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		errA = a.Close(wire.CloseNormal, "")
 		<-closed
 	})
